@@ -1,0 +1,113 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Verdict is the outcome of the rules for a submission. The zero value lets it pass at once.
+type Verdict struct {
+	Action Action
+	Rule   string    // the rule that decided; empty for a default
+	Until  time.Time // with Hold: when it is let go
+	Shown  time.Time // with Hold: what people are told, Margin earlier than Until
+	Code   int       // with Reject and Defer: the SMTP reply
+	Status string    // and its enhanced status code (RFC 3463), "5.7.1"
+	Text   Label     // for the sender
+	Reason string    // for the operator; never leaves the machine
+	// Shadow lists what rules in shadow mode would have done, for the log.
+	Shadow []string
+}
+
+// Engine decides on submissions. It is asked when a sender is known, for each recipient, and at
+// the end of the header; the fields of the submission's envelope tell how far the dialogue is.
+// Implementations are safe for concurrent use and deterministic given their input.
+type Engine interface {
+	Decide(ctx context.Context, s Submission) Verdict
+}
+
+// Rules is the Engine made from a configuration.
+type Rules struct {
+	config    Config
+	directory *Directory
+}
+
+// NewRules makes an engine from a valid configuration.
+func NewRules(config Config, directory *Directory) *Rules {
+	return &Rules{config: config, directory: directory}
+}
+
+// Decide says how long a message is held: the longest that one of its recipients asks for, each
+// by the first rule that names it, else the default. Inbound mail, mail from the null sender and
+// what sendgate itself wrote are never held.
+func (r *Rules) Decide(_ context.Context, s Submission) Verdict {
+	e := s.Envelope
+	if e.Direction == Inbound || e.Front == Internal || e.Sender == "" {
+		return Verdict{}
+	}
+	hold, rule, shadow := r.hold(&s)
+	v := Verdict{Rule: rule, Shadow: shadow}
+	if hold <= 0 {
+		return v
+	}
+	v.Action = Hold
+	v.Shown = s.Time.Add(hold)
+	v.Until = v.Shown.Add(r.config.Hold.Margin)
+	v.Text = Label{
+		fmt.Sprintf("held for %s, recall until then", hold),
+		fmt.Sprintf("暂缓发送 %s，期间可撤回", hold),
+	}
+	return v
+}
+
+// hold gives the longest hold over the recipients and the rule that asked for it.
+func (r *Rules) hold(s *Submission) (hold time.Duration, rule string, shadow []string) {
+	if d, ok := r.headerHold(s); ok {
+		return d, "header " + r.config.Hold.Header, nil
+	}
+	groups := r.directory.Groups(s.Envelope.Identity)
+	var live []*Rule
+	for i := range r.config.Rules {
+		rule := &r.config.Rules[i]
+		if !rule.Match.message(s, groups) {
+			continue
+		}
+		if rule.Shadow {
+			shadow = append(shadow, fmt.Sprintf("%s: hold %s", rule.Name, rule.For))
+			continue
+		}
+		live = append(live, rule)
+	}
+	hold = -1
+	for i := range s.Envelope.Recipients {
+		d, name := r.config.Hold.Default, ""
+		for _, candidate := range live {
+			if matchAny(candidate.Match.Recipients, s.Envelope.Recipients[i].Address) {
+				d, name = candidate.For, candidate.Name
+				break
+			}
+		}
+		if d > hold {
+			hold, rule = d, name
+		}
+	}
+	return hold, rule, shadow
+}
+
+// headerHold reads the hold that a trusted client asks for, in seconds, bounded by the maximum.
+func (r *Rules) headerHold(s *Submission) (time.Duration, bool) {
+	name := r.config.Hold.Header
+	if name == "" || !s.Trusted || s.Header == nil {
+		return 0, false
+	}
+	for _, v := range s.Header(name) {
+		seconds, err := strconv.Atoi(strings.TrimSpace(v))
+		if err == nil && seconds >= 0 {
+			return min(time.Duration(seconds)*time.Second, r.config.Hold.Max), true
+		}
+	}
+	return 0, false
+}

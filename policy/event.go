@@ -1,0 +1,109 @@
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// ID is sendgate's own id of a message: a ULID, so that ids sort by the time of acceptance. It is
+// what people see, type and pass to the API; a Message-ID is neither unique nor ours.
+type ID = ulid.ULID
+
+// ParseID reads an id in its 26-character form, in either case.
+func ParseID(s string) (ID, error) { return ulid.ParseStrict(s) }
+
+// Kind says what happened. The list is closed: a kind that is not in [Kinds] is refused by the store.
+type Kind string
+
+// Decisions. They change what is to be done with a message and therefore name the decision revision
+// that their author saw; when it has moved on, the commit fails with store.ErrConflict.
+const (
+	Accepted    Kind = "accepted"     // the message is ours; it was or will be answered 250
+	Held        Kind = "held"         // kept back until Until
+	HoldChanged Kind = "hold_changed" // Until moved
+	Approved    Kind = "approved"     // a person let it pass
+	Released    Kind = "released"     // to be sent now
+	Offered     Kind = "offered"      // hold 0: about to be handed through, the client still owns it
+	Canceled    Kind = "canceled"     // taken back before it left
+	Resent      Kind = "resent"       // a new attempt for recipients that had failed
+)
+
+// Observations. They report what was seen, never conflict, and are idempotent by Event.Key.
+const (
+	Refused          Kind = "refused"           // answered 4xx or 5xx; never ours
+	NeverQueued      Kind = "never_queued"      // milter: held, but Postfix never listed it
+	HandedOver       Kind = "handed_over"       // an upstream said 250 and is only a hop
+	Queued           Kind = "queued"            // seen in a queue behind us
+	Deferred         Kind = "deferred"          // a temporary failure; the next try is at Until
+	DeliveredMailbox Kind = "delivered_mailbox" // in the recipient's mailbox
+	RelayedRemote    Kind = "relayed_remote"    // the recipient's server took it
+	Expanded         Kind = "expanded"          // a group was replaced by its members
+	Bounced          Kind = "bounced"           // refused for good
+	Expired          Kind = "expired"           // given up after too many tries
+	AsyncBounced     Kind = "async_bounced"     // a DSN came after a 250
+	Blocked          Kind = "blocked"           // stopped by a rule after it was accepted
+	RecallRequested  Kind = "recall_requested"
+	RecallOutcome    Kind = "recall_outcome"
+	Restored         Kind = "restored"
+	ForwardedSeen    Kind = "forwarded_seen"
+	ReadSeen         Kind = "read_seen"
+	Unknown          Kind = "unknown"  // no evidence where there should be some
+	Notified         Kind = "notified" // a DSN or notice was written to the sender
+	Suspended        Kind = "suspended"
+	Unsuspended      Kind = "unsuspended"
+	Boosted          Kind = "boosted"
+	ConfigChanged    Kind = "config_changed"
+	Login            Kind = "login"
+)
+
+// Kinds lists every kind there is, decisions first.
+var Kinds = []Kind{
+	Accepted, Held, HoldChanged, Approved, Released, Offered, Canceled, Resent,
+	Refused, NeverQueued, HandedOver, Queued, Deferred, DeliveredMailbox, RelayedRemote, Expanded,
+	Bounced, Expired, AsyncBounced, Blocked, RecallRequested, RecallOutcome, Restored, ForwardedSeen,
+	ReadSeen, Unknown, Notified, Suspended, Unsuspended, Boosted, ConfigChanged, Login,
+}
+
+// Decision reports whether the kind is a decision rather than an observation.
+func (k Kind) Decision() bool {
+	switch k {
+	case Accepted, Held, HoldChanged, Approved, Released, Offered, Canceled, Resent:
+		return true
+	}
+	return false
+}
+
+// Valid reports whether the kind is in the closed list.
+func (k Kind) Valid() bool { return slices.Contains(Kinds, k) }
+
+// An Event is something that happened to a message, with who did or saw it and the evidence. It is
+// durable before anyone is told about it.
+type Event struct {
+	Kind Kind      `cbor:"1,keyasint" json:"kind"`
+	Time time.Time `cbor:"2,keyasint" json:"time"` // UTC
+	Node string    `cbor:"3,keyasint,omitempty" json:"node,omitempty"`
+	// Actor is who acted: "smtp" (the client that sent it), "hold" (a timer), "sender", "api:NAME",
+	// "socket:uid 0".
+	Actor string `cbor:"4,keyasint,omitempty" json:"actor,omitempty"`
+	// Recipients are indexes into the message's recipients; nil means all of them.
+	Recipients []int `cbor:"5,keyasint,omitempty" json:"recipients,omitempty"`
+	// Until is when a hold ends, when a deferred recipient is tried next.
+	Until  time.Time `cbor:"6,keyasint,omitzero" json:"until,omitzero"`
+	Rule   string    `cbor:"7,keyasint,omitempty" json:"rule,omitempty"`   // the rule that decided
+	Reason string    `cbor:"8,keyasint,omitempty" json:"reason,omitempty"` // why, in words for people
+	Reply  string    `cbor:"9,keyasint,omitempty" json:"reply,omitempty"`  // the SMTP reply, verbatim
+	// Evidence is the log line, reply or response from which this is known, verbatim.
+	Evidence string `cbor:"10,keyasint,omitempty" json:"evidence,omitempty"`
+	QueueID  string `cbor:"11,keyasint,omitempty" json:"queue_id,omitempty"` // the next hop's id of the message
+	Upstream string `cbor:"12,keyasint,omitempty" json:"upstream,omitempty"` // name and address of the next hop
+	// Key makes an observation idempotent: a second one of the same message with the same Key is
+	// dropped. Empty means always new.
+	Key string `cbor:"13,keyasint,omitempty" json:"key,omitempty"`
+	// MayBeDuplicate is set on what follows a crash that left open whether an upstream had taken it.
+	MayBeDuplicate bool `cbor:"14,keyasint,omitempty" json:"may_be_duplicate,omitempty"`
+}
+
+// Concerns reports whether the event is about recipient i.
+func (e Event) Concerns(i int) bool { return e.Recipients == nil || slices.Contains(e.Recipients, i) }

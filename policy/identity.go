@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// An Identity is a person or a program that sends: one login, all of its addresses, and what it may do.
+type Identity struct {
+	Login     string   `yaml:"login"`
+	Addresses []string `yaml:"addresses"`
+	Groups    []string `yaml:"groups"`
+	Roles     []string `yaml:"roles"` // admin, operator, auditor, user
+}
+
+// Roles that an identity or a token may have.
+var Roles = []string{"admin", "operator", "auditor", "user"}
+
+// A Directory finds identities by login and by address. It is immutable.
+type Directory struct {
+	byName map[string]*Identity // folded login or address
+}
+
+// NewDirectory indexes identities; its error is [Faults] with paths relative to the list.
+func NewDirectory(identities []Identity) (*Directory, error) {
+	d := &Directory{byName: map[string]*Identity{}}
+	var faults Faults
+	for i := range identities {
+		id := &identities[i]
+		at := "[" + itoa(i) + "]"
+		if strings.TrimSpace(id.Login) == "" {
+			faults.Add(at+".login", nil, "an identity needs a login")
+			continue
+		}
+		d.add(&faults, at+".login", id.Login, id)
+		for j, a := range id.Addresses {
+			path := at + ".addresses[" + itoa(j) + "]"
+			addr, err := ParseAddress(a)
+			if err != nil {
+				faults.Add(path, a, "%v", err)
+				continue
+			}
+			d.add(&faults, path, addr.Key(), id)
+		}
+		for j, r := range id.Roles {
+			if !slices.Contains(Roles, r) {
+				faults.Add(at+".roles["+itoa(j)+"]", r, "not a role: use %s", strings.Join(Roles, ", "))
+			}
+		}
+	}
+	return d, faults.Err()
+}
+
+func (d *Directory) add(faults *Faults, path, name string, id *Identity) {
+	key := strings.ToLower(name)
+	if other := d.byName[key]; other != nil && other != id {
+		faults.Add(path, name, "already belongs to the identity %q", other.Login)
+		return
+	}
+	d.byName[key] = id
+}
+
+// Find gives the identity of a login or an address, or nil.
+func (d *Directory) Find(name string) *Identity {
+	return d.byName[strings.ToLower(name)]
+}
+
+// Canonical names whom mail is counted for: the login of the identity that the SASL login or the
+// envelope sender belongs to, else the login itself, else the sender, else the client address.
+// It is never empty.
+func (d *Directory) Canonical(login string, sender Address, client string) string {
+	for _, name := range []string{login, sender.Key()} {
+		if name == "" {
+			continue
+		}
+		if id := d.Find(name); id != nil {
+			return strings.ToLower(id.Login)
+		}
+		return strings.ToLower(name)
+	}
+	if client == "" {
+		return "unknown"
+	}
+	return client
+}
+
+// Groups gives the groups of an identity by its canonical name.
+func (d *Directory) Groups(identity string) []string {
+	if id := d.Find(identity); id != nil {
+		return id.Groups
+	}
+	return nil
+}
+
+// Owns reports whether an address belongs to the identity: it is listed, or it is the login itself.
+func (d *Directory) Owns(identity string, a Address) bool {
+	if a == "" || identity == "" {
+		return false
+	}
+	if strings.EqualFold(identity, a.Key()) {
+		return true
+	}
+	id := d.Find(a.Key())
+	return id != nil && id == d.Find(identity)
+}

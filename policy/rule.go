@@ -1,0 +1,171 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Action is what a rule does.
+type Action string
+
+// The actions. Pass is the zero value and decides nothing.
+const (
+	Pass   Action = ""
+	Hold   Action = "hold"
+	Reject Action = "reject" // 5xx
+	Defer  Action = "defer"  // 4xx
+)
+
+// Config is the policy part of the configuration.
+type Config struct {
+	Hold  HoldConfig `yaml:"hold"`
+	Rules []Rule     `yaml:"rules"`
+}
+
+// HoldConfig says how long mail is held when no rule says otherwise.
+type HoldConfig struct {
+	// Default is the hold of a recipient that no rule names.
+	Default time.Duration `yaml:"default"`
+	// Max bounds what a rule or a header may ask for.
+	Max time.Duration `yaml:"max"`
+	// Margin is how much later than shown mail is let go, so that a recall in the last shown second
+	// still succeeds.
+	Margin time.Duration `yaml:"margin"`
+	// Header is a field by which trusted clients set the hold in seconds; empty switches it off.
+	Header string `yaml:"header"`
+}
+
+// DefaultConfig holds every message for 60 s.
+func DefaultConfig() Config {
+	return Config{Hold: HoldConfig{
+		Default: 60 * time.Second, Max: 900 * time.Second, Margin: 3 * time.Second, Header: "X-Sendgate-Hold",
+	}}
+}
+
+// A Rule names some mail and says what happens to it. For each recipient the first rule that
+// matches and has the action decides; a message is held as long as its longest recipient asks.
+type Rule struct {
+	Name   string        `yaml:"name"`
+	Match  Match         `yaml:"match"`
+	Action Action        `yaml:"action"`
+	For    time.Duration `yaml:"for"`    // with hold
+	Shadow bool          `yaml:"shadow"` // only say in the log what it would have done
+}
+
+// Match is a conjunction; an empty list matches everything.
+type Match struct {
+	// Senders and Recipients hold addresses ("a@corp.example"), domains ("@corp.example"), domains
+	// with everything below ("@.corp.example") or the null sender ("<>").
+	Senders    []string       `yaml:"senders"`
+	Groups     []string       `yaml:"groups"` // of the sending identity
+	Networks   []netip.Prefix `yaml:"networks"`
+	Recipients []string       `yaml:"recipients"`
+	// Headers asks for fields with these values, without regard to case; "*" is any value. Fields
+	// are believed from trusted clients only.
+	Headers map[string]string `yaml:"headers"`
+}
+
+// MaxHold is the longest hold that can be configured.
+const MaxHold = 900 * time.Second
+
+// Validate reports every fault at once, as [Faults].
+func (c *Config) Validate() error {
+	var faults Faults
+	h := c.Hold
+	if h.Max < 0 || h.Max > MaxHold {
+		faults.Add("hold.max", h.Max, "a hold is between 0s and 900s")
+	}
+	if h.Default < 0 || h.Default > h.Max {
+		faults.Add("hold.default", h.Default, "must be between 0s and hold.max (%v)", h.Max)
+	}
+	if h.Margin < 0 || h.Margin > time.Minute {
+		faults.Add("hold.margin", h.Margin, "must be between 0s and 60s")
+	}
+	names := map[string]bool{}
+	for i, r := range c.Rules {
+		at := "rules[" + itoa(i) + "]"
+		if r.Name == "" {
+			faults.Add(at+".name", nil, "a rule needs a name: it is what people see as the reason")
+		} else if names[r.Name] {
+			faults.Add(at+".name", r.Name, "there is another rule of this name")
+		}
+		names[r.Name] = true
+		if r.Action != Hold {
+			faults.Add(at+".action", string(r.Action), "not an action of this version: use hold")
+		}
+		if r.For < 0 || r.For > h.Max {
+			faults.Add(at+".for", r.For, "must be between 0s and hold.max (%v)", h.Max)
+		}
+		r.Match.validate(&faults, at+".match")
+	}
+	return faults.Err()
+}
+
+func (m *Match) validate(faults *Faults, at string) {
+	for name, patterns := range map[string][]string{"senders": m.Senders, "recipients": m.Recipients} {
+		for i, p := range patterns {
+			if !validPattern(p) {
+				faults.Add(at+"."+name+"["+itoa(i)+"]", p,
+					`write an address (a@corp.example), a domain (@corp.example), a domain with all below it (@.corp.example) or "<>"`)
+			}
+		}
+	}
+}
+
+func validPattern(p string) bool {
+	if p == "<>" || len(p) > 1 && p[0] == '@' && !strings.ContainsAny(p[1:], "@ <>") {
+		return true
+	}
+	a, err := ParseAddress(p)
+	return err == nil && a.Domain() != ""
+}
+
+// MatchAddress reports whether a pattern of a rule names the address.
+func MatchAddress(pattern string, a Address) bool {
+	if pattern == "<>" {
+		return a == ""
+	}
+	if domain, ok := strings.CutPrefix(pattern, "@."); ok {
+		domain, d := foldDomain(domain), a.Domain()
+		return d == domain || strings.HasSuffix(d, "."+domain)
+	}
+	if domain, ok := strings.CutPrefix(pattern, "@"); ok {
+		return a.Domain() == foldDomain(domain)
+	}
+	return a != "" && Address(pattern).Key() == a.Key()
+}
+
+func matchAny(patterns []string, a Address) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return MatchAddress(p, a) })
+}
+
+// message reports whether the rule matches what all recipients of a submission share.
+func (m *Match) message(s *Submission, groups []string) bool {
+	e := s.Envelope
+	if !matchAny(m.Senders, e.Sender) {
+		return false
+	}
+	if len(m.Groups) > 0 && !slices.ContainsFunc(m.Groups, func(g string) bool { return slices.Contains(groups, g) }) {
+		return false
+	}
+	if len(m.Networks) > 0 && !slices.ContainsFunc(m.Networks, func(n netip.Prefix) bool { return n.Contains(e.Client.Unmap()) }) {
+		return false
+	}
+	for name, want := range m.Headers {
+		if !s.Trusted || s.Header == nil || !matchHeader(s.Header(name), want) {
+			return false
+		}
+	}
+	return true
+}
+
+func matchHeader(values []string, want string) bool {
+	return slices.ContainsFunc(values, func(v string) bool {
+		return want == "*" || strings.EqualFold(strings.TrimSpace(v), want)
+	})
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sendgate/sendgate/policy"
+	"go.uber.org/zap"
+)
+
+// Config says where the journal lies and how long it remembers.
+type Config struct {
+	// Dir is the data directory. It is made when missing, with mode 0700.
+	Dir string `yaml:"dir"`
+	// EncryptionKeyFile names a file with 16, 24 or 32 octets, raw or in hex: everything but the file
+	// names is then encrypted at rest (AES-CTR). It cannot be switched on later.
+	EncryptionKeyFile string `yaml:"encryption_key_file"`
+	// EventsFor is how long messages and their events are kept, BodiesFor how long a body is kept
+	// after the last recipient reached an end.
+	EventsFor time.Duration `yaml:"events_for"`
+	BodiesFor time.Duration `yaml:"bodies_for"`
+	// MinFree is the free space, in MiB, below which nothing is accepted. It must leave room for
+	// memory tables, compaction and the value log.
+	MinFree int64 `yaml:"min_free_mib"`
+
+	// Node names this machine in events; Now is the clock; Log takes the engine's own messages.
+	Node string           `yaml:"-"`
+	Now  func() time.Time `yaml:"-"`
+	Log  *zap.Logger      `yaml:"-"`
+}
+
+// DefaultConfig keeps events for 90 days and bodies for 72 hours.
+func DefaultConfig() Config {
+	return Config{
+		Dir:       "/var/lib/sendgate",
+		EventsFor: 90 * 24 * time.Hour,
+		BodiesFor: 72 * time.Hour,
+		MinFree:   512,
+	}
+}
+
+// Validate reports every fault at once, as [policy.Faults].
+func (c *Config) Validate() error {
+	var faults policy.Faults
+	if c.Dir == "" {
+		faults.Add("dir", nil, "name the directory for the journal, such as /var/lib/sendgate")
+	}
+	if c.EventsFor < 24*time.Hour {
+		faults.Add("events_for", c.EventsFor, "must be at least 24h: a recall needs them")
+	}
+	if c.BodiesFor < 0 || c.BodiesFor > c.EventsFor {
+		faults.Add("bodies_for", c.BodiesFor, "must be between 0s and events_for (%v)", c.EventsFor)
+	}
+	if c.MinFree < 64 {
+		faults.Add("min_free_mib", fmt.Sprint(c.MinFree), "must be at least 64")
+	}
+	return faults.Err()
+}

@@ -1,0 +1,59 @@
+// Package store is the journal, and everything on disk that is derived from it.
+//
+// Everything that happens is an event, and an event is durable before anyone is told about it.
+// [Store.Commit] adds the events of one [Change] to the journal, moves the rows of the message and
+// of its recipients by [policy.Fate.Apply], and keeps the indexes, all in one transaction.
+//
+// # Decisions and observations
+//
+// A change that contains a decision names the revision of the message that its author saw. When
+// another decision came first it fails with [ErrConflict]. Release against recall, two
+// administrators, a timer against a person: exactly one wins, the loser reads again.
+// Observations never conflict; with a Key they are idempotent.
+//
+// # Durability
+//
+// One goroutine, the committer, merges the changes of all callers into one Badger transaction that
+// is synced once (group commit). Commit returns nil only after that sync. Small bodies travel in
+// the commit; larger ones are written and synced in chunks first and named by it; chunks that no
+// commit named are swept at the next start.
+//
+// Badger replays its log up to the first bad byte and says nothing about what follows. Therefore
+// transactions carry dense batch numbers, and the last synced number is written once a second into
+// a small synced file of its own. Open refuses a directory in which numbers are missing or end
+// below that mark, says what is missing, and names the repair command ([Repair]). A log torn at its
+// very end, in what nobody was told about, is repaired by Badger itself.
+//
+// # Failure
+//
+// On a full disk Badger dies with SIGBUS in its mapped files. The store looks at the free space
+// before every batch and returns [ErrFull] below the reserve; it recovers when space is back. A
+// second process on the same directory is refused with [ErrLocked].
+//
+// # Concurrency
+//
+// All methods are safe for concurrent use. The committer owns the batch number and all writes of
+// rows and indexes; readers see only whole batches.
+//
+// # Keys
+//
+//	m<id>               message row (CBOR of Message)
+//	r<id><index>        recipient row (CBOR of Recipient)
+//	e<id><batch><pos>   events of one change (CBOR of []policy.Event)
+//	j<batch>            the ids of a batch in order of position, 16 octets each, after its time
+//	b<id><chunk>        body
+//	o<id>               a body is being written (orphan unless the message exists)
+//	y<id><hash>         key of an observation that was applied
+//	d<time><id>         due: sendgate has to act at this time
+//	k<time><id>         the last recipient reached its end at this time: the body is kept a while
+//	x<kind><term>0<id>  index: f,F sender, t,T recipient (address, domain), i Message-ID,
+//	                    q queue id, s state, w subject word or CJK bigram
+//	M<name>             schema version, known gaps
+//
+// Ids are ULIDs, so that the m rows are the index by time and every index lists its messages in
+// order of time.
+//
+// # Limits
+//
+// A change must fit into one Badger transaction: about 20,000 recipients ([ErrTooLarge]).
+package store

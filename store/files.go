@@ -1,0 +1,111 @@
+package store
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// lockDir takes the directory for this process. The lock goes with the process, however it ends.
+func lockDir(dir string) (*os.File, error) {
+	name := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		owner, _ := os.ReadFile(name)
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s belongs to the running process %s; stop it, or give this one another directory",
+				ErrLocked, dir, strings.TrimSpace(string(owner)))
+		}
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprintln(os.Getpid()))); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return f, nil
+}
+
+func writeAt(f *os.File, s string) error {
+	_, err := f.WriteAt([]byte(s), 0)
+	return err
+}
+
+// freeMiB is the space that this process may still use on the file system of dir.
+func freeMiB(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * st.Bsize >> 20, nil
+}
+
+// room is ErrFull when less than the reserve is free. Badger writes into mapped files: running out
+// of blocks there is a signal that ends the process, not an error.
+func (s *Store) room() error {
+	free, err := freeMiB(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	low := free < s.cfg.MinFree
+	if s.full.Swap(low) != low {
+		s.cfg.Log.Warn("free space of the data directory", zap.Bool("accepting", !low),
+			zap.Int64("free_mib", free), zap.Int64("reserve_mib", s.cfg.MinFree))
+	}
+	if low {
+		return fmt.Errorf("%w: %d MiB free in %s, %d are kept in reserve: delete something there, or lower store.min_free_mib",
+			ErrFull, free, s.cfg.Dir, s.cfg.MinFree)
+	}
+	return nil
+}
+
+func readEncryptionKey(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("store.encryption_key_file: %w", err)
+	}
+	key := raw
+	if text := strings.TrimSpace(string(raw)); len(text)%2 == 0 {
+		if k, err := hex.DecodeString(text); err == nil {
+			key = k
+		}
+	}
+	switch len(key) {
+	case 16, 24, 32:
+		return key, nil
+	}
+	return nil, fmt.Errorf("store.encryption_key_file: %s holds %d octets; a key has 16, 24 or 32, raw or in hex (openssl rand -hex 32)", file, len(key))
+}
+
+// explainOpen turns what the engine says into what the operator has to do.
+func explainOpen(cfg Config, err error) error {
+	if errors.Is(err, badger.ErrEncryptionKeyMismatch) {
+		return fmt.Errorf("open store in %s: the encryption key is not the one it was made with: set store.encryption_key_file to that key (encryption cannot be switched on or off later)", cfg.Dir)
+	}
+	return fmt.Errorf("%w: the engine cannot open %s: %v; restore a backup, or try \"sendgate repair --data %s\"", ErrDamaged, cfg.Dir, err, cfg.Dir)
+}
+
+// engineLog gives Badger's own messages to ours, one level down: they are about the engine.
+type engineLog struct{ *zap.SugaredLogger }
+
+func (l engineLog) Infof(format string, args ...any) { l.Debugf(format, args...) }
+
+func (l engineLog) Warningf(format string, args ...any) {
+	l.Warnf(strings.TrimSpace(format), args...)
+}
+
+func zapError(err error) zap.Field     { return zap.Error(err) }
+func zapBatch(number uint64) zap.Field { return zap.Uint64("batch", number) }

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/sendgate/sendgate/policy"
+)
+
+// Message gives the row of a message, or ErrNotFound.
+func (s *Store) Message(id policy.ID) (m Message, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		m, err = readMessage(txn, id)
+		return err
+	})
+	return m, err
+}
+
+// Recipients gives the rows of all recipients in the order of the envelope.
+func (s *Store) Recipients(id policy.ID) (rows []Recipient, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		m, err := readMessage(txn, id)
+		if err != nil {
+			return err
+		}
+		rows, err = readRecipients(txn, &m)
+		return err
+	})
+	return rows, err
+}
+
+// Timeline gives every change of a message in order. ErrNotFound when nothing is known of the id.
+func (s *Store) Timeline(id policy.ID) (records []Record, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		prefix := idKey(keyEvents, id)
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 16})
+		defer it.Close()
+		for it.Seek(prefix); it.Valid(); it.Next() {
+			k := it.Item().Key()
+			r := Record{
+				Message:  id,
+				Batch:    binary.BigEndian.Uint64(k[1+idSize:]),
+				Position: int(binary.BigEndian.Uint16(k[9+idSize:])),
+			}
+			err := it.Item().Value(func(v []byte) error { return decoding.Unmarshal(v, &r.Events) })
+			if err != nil {
+				return fmt.Errorf("events of %s: %w", id, err)
+			}
+			records = append(records, r)
+		}
+		return nil
+	})
+	if err == nil && len(records) == 0 {
+		err = fmt.Errorf("message %s: %w", id, ErrNotFound)
+	}
+	return records, err
+}
+
+// Due calls fn for every message on which sendgate has to act, in order of time, until fn returns false.
+func (s *Store) Due(fn func(DueMessage) bool) error {
+	return s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyDue}})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			t, id := parseTimeKey(it.Item().Key())
+			if !fn(DueMessage{ID: id, Due: t}) {
+				return nil
+			}
+		}
+		return nil
+	})
+}
+
+func readMessage(txn *badger.Txn, id policy.ID) (m Message, err error) {
+	item, err := txn.Get(idKey(keyMessage, id))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return m, fmt.Errorf("message %s: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return m, err
+	}
+	err = item.Value(func(v []byte) error { return decoding.Unmarshal(v, &m) })
+	if err != nil {
+		return m, fmt.Errorf("message %s: %w", id, err)
+	}
+	m.ID = id
+	return m, nil
+}
+
+func readRecipients(txn *badger.Txn, m *Message) ([]Recipient, error) {
+	rows := make([]Recipient, m.Recipients)
+	for i := range rows {
+		item, err := txn.Get(recipientKey(m.ID, i))
+		if err == nil {
+			err = item.Value(func(v []byte) error { return decoding.Unmarshal(v, &rows[i]) })
+		}
+		if err != nil {
+			return nil, fmt.Errorf("recipient %d of %s: %w", i, m.ID, err)
+		}
+		rows[i].Index = i
+	}
+	return rows, nil
+}
+
+// keys collects the keys under a prefix.
+func (s *Store) keys(prefix []byte) (keys [][]byte, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			keys = append(keys, it.Item().KeyCopy(nil))
+		}
+		return nil
+	})
+	return keys, err
+}
+
+// deleteAll deletes keys in as many transactions as it takes.
+func (s *Store) deleteAll(keys [][]byte) error {
+	wb := s.db.NewWriteBatch()
+	defer wb.Cancel()
+	for _, k := range keys {
+		if err := wb.Delete(k); err != nil {
+			return err
+		}
+	}
+	return wb.Flush()
+}
+
+func (s *Store) view(fn func(txn *badger.Txn) error) error {
+	err := s.db.View(fn)
+	if errors.Is(err, badger.ErrDBClosed) {
+		return ErrClosed
+	}
+	return err
+}

@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/oklog/ulid/v2"
+	"github.com/sendgate/sendgate/policy"
+	"go.uber.org/zap"
+)
+
+// Sizes of the engine. Values above the threshold (bodies) go to the value log and are written once;
+// rows and indexes stay in the tables. The memory table bounds a transaction: 15 % of it.
+const (
+	valueThreshold = 4 << 10
+	memTableSize   = 32 << 20
+	valueLogSize   = 128 << 20
+)
+
+// A Store is an open journal.
+type Store struct {
+	cfg  Config
+	db   *badger.DB
+	lock *os.File
+	hub  *hub
+
+	queue     chan *pendingChange
+	stop      chan struct{} // closed by Close: the loops end
+	committed chan struct{} // closed when the committer has ended
+	loops     sync.WaitGroup
+	closing   sync.Once
+	closeErr  error
+	batchBuf  []*pendingChange // of the committer
+	rows      sync.Mutex       // who reads and rewrites rows: the committer, or retention
+
+	lastBatch atomic.Uint64
+	full      atomic.Bool
+	stats     struct{ batches, commits atomic.Uint64 }
+
+	idMu sync.Mutex
+	ids  *ulid.MonotonicEntropy
+}
+
+// Open opens the journal in cfg.Dir, making it when there is none. Errors to branch on: [ErrLocked],
+// [ErrNewerSchema], [ErrDamaged].
+func Open(cfg Config) (*Store, error) {
+	s, err := open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.verify(); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	if err := s.sweep(); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	go s.commitLoop()
+	s.loops.Go(s.watermarkLoop)
+	s.loops.Go(s.retentionLoop)
+	return s, nil
+}
+
+// open locks the directory and opens the engine, without looking at what is in it.
+func open(cfg Config) (*Store, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	key, err := readEncryptionKey(cfg.EncryptionKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		cfg: cfg, lock: lock,
+		queue: make(chan *pendingChange, 4*maxBatchChanges),
+		stop:  make(chan struct{}), committed: make(chan struct{}),
+		ids: ulid.Monotonic(ulid.DefaultEntropy(), 0),
+	}
+	if err := s.room(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	db, err := badger.Open(engineOptions(cfg, key))
+	if err != nil {
+		return nil, errors.Join(explainOpen(cfg, err), lock.Close())
+	}
+	s.db = db
+	return s, nil
+}
+
+func engineOptions(cfg Config, key []byte) badger.Options {
+	o := badger.DefaultOptions(filepath.Join(cfg.Dir, "journal")).
+		WithLogger(engineLog{cfg.Log.Sugar()}).
+		WithSyncWrites(true).
+		WithDetectConflicts(false).
+		WithMetricsEnabled(false).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithMemTableSize(memTableSize).
+		WithNumMemtables(2).
+		WithValueThreshold(valueThreshold).
+		WithValueLogFileSize(valueLogSize).
+		WithNumCompactors(2).
+		WithVerifyValueChecksum(true).
+		WithChecksumVerificationMode(options.OnBlockRead)
+	if key != nil {
+		o = o.WithEncryptionKey(key).WithBlockCacheSize(32 << 20).WithIndexCacheSize(32 << 20)
+	}
+	return o
+}
+
+// Close writes what is pending, ends the loops and closes the engine.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		close(s.stop)
+		<-s.committed
+		s.loops.Wait()
+		s.closeErr = errors.Join(s.writeWatermark(), s.release())
+	})
+	return s.closeErr
+}
+
+func (s *Store) release() error {
+	return errors.Join(s.db.Close(), s.lock.Close())
+}
+
+// NewID makes an id; ids made later sort later, also within a millisecond.
+func (s *Store) NewID() policy.ID {
+	s.idMu.Lock()
+	defer s.idMu.Unlock()
+	for {
+		id, err := ulid.New(ulid.Timestamp(s.cfg.Now()), s.ids)
+		if err == nil {
+			return id
+		}
+		// The random part ran over within one millisecond (once in 2^80): the next one will do.
+	}
+}
+
+// Stats are figures of this process since it opened the store.
+type Stats struct {
+	Batches uint64 // transactions, each synced once
+	Commits uint64 // changes in them
+	FreeMiB int64  // free space of the file system
+	Waiting int    // changes that wait for the committer
+}
+
+// Stats gives the figures of now.
+func (s *Store) Stats() Stats {
+	free, _ := freeMiB(s.cfg.Dir)
+	return Stats{
+		Batches: s.stats.batches.Load(), Commits: s.stats.commits.Load(),
+		FreeMiB: free, Waiting: len(s.queue),
+	}
+}
+
+// Ready is nil while commits are accepted.
+func (s *Store) Ready() error {
+	select {
+	case <-s.stop:
+		return ErrClosed
+	default:
+		return s.room()
+	}
+}
+
+// every calls fn each interval until the store closes.
+func (s *Store) every(interval time.Duration, fn func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { <-s.stop; cancel() }()
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-t.C:
+			fn(ctx)
+		}
+	}
+}

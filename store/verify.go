@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+)
+
+// schema is the version of the keys and rows. Raise it when an older sendgate could not read them.
+const schema = 1
+
+var (
+	schemaKey = []byte{keyMeta, 's'}
+	// gapKey with a batch number: the batches from it up to the number in the value are known to be lost.
+	gapKey = []byte{keyMeta, 'g'}
+)
+
+// verify checks that what was written is there: the schema, and every batch up to the mark.
+func (s *Store) verify() error {
+	if err := s.verifySchema(); err != nil {
+		return err
+	}
+	mark, err := readWatermark(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	holes, last, err := s.holes()
+	if err != nil {
+		return fmt.Errorf("verify journal: %w", err)
+	}
+	if mark > last {
+		holes = append(holes, hole{last + 1, mark})
+	}
+	if len(holes) > 0 {
+		return fmt.Errorf("%w: %s of %d in %s are missing; they were durable and are gone (a failing disk, or a copy of a running store). "+
+			"Restore a backup, or give them up with \"sendgate repair --data %s\"",
+			ErrDamaged, describe(holes), max(mark, last), s.cfg.Dir, s.cfg.Dir)
+	}
+	s.start(last)
+	return nil
+}
+
+func (s *Store) start(last uint64) {
+	s.lastBatch.Store(last)
+	s.hub = newHub(last)
+}
+
+func (s *Store) verifySchema() error {
+	return s.db.Update(func(txn *badger.Txn) error {
+		item, err := txn.Get(schemaKey)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return txn.Set(schemaKey, []byte(strconv.Itoa(schema)))
+		}
+		if err != nil {
+			return err
+		}
+		return item.Value(func(v []byte) error {
+			found, err := strconv.Atoi(string(v))
+			if err != nil {
+				return fmt.Errorf("%w: its schema is %q", ErrDamaged, v)
+			}
+			if found > schema {
+				return fmt.Errorf("%w: %s has schema %d, this sendgate knows up to %d: install the newer version again, or restore a backup from before the upgrade",
+					ErrNewerSchema, s.cfg.Dir, found, schema)
+			}
+			return nil
+		})
+	})
+}
+
+// A hole is a run of batches that are missing.
+type hole struct{ from, to uint64 }
+
+// holes finds the numbers that are missing between the first and the last batch, other than those
+// given up by a repair, and the last number.
+func (s *Store) holes() (found []hole, last uint64, err error) {
+	given, err := s.givenUp()
+	if err != nil {
+		return nil, 0, err
+	}
+	err = s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyBatch}})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			n := binary.BigEndian.Uint64(it.Item().Key()[1:])
+			if last != 0 && n != last+1 && given[last+1] != n-1 {
+				found = append(found, hole{last + 1, n - 1})
+			}
+			last = n
+		}
+		return nil
+	})
+	if to := given[last+1]; to > last {
+		last = to
+	}
+	return found, last, err
+}
+
+// givenUp gives the gaps that a repair recorded, first number to last.
+func (s *Store) givenUp() (map[uint64]uint64, error) {
+	gaps := map[uint64]uint64{}
+	err := s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: gapKey, PrefetchValues: true, PrefetchSize: 10})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			from := binary.BigEndian.Uint64(it.Item().Key()[len(gapKey):])
+			err := it.Item().Value(func(v []byte) error {
+				gaps[from] = binary.BigEndian.Uint64(v)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return gaps, err
+}
+
+func describe(holes []hole) string {
+	var parts []string
+	for i, h := range holes {
+		if i == 5 {
+			parts = append(parts, fmt.Sprintf("and %d more runs", len(holes)-i))
+			break
+		}
+		if h.from == h.to {
+			parts = append(parts, fmt.Sprintf("batch %d", h.from))
+		} else {
+			parts = append(parts, fmt.Sprintf("batches %d to %d", h.from, h.to))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+const watermarkFile = "synced"
+
+// watermarkLoop notes once a second how far the journal is durable.
+func (s *Store) watermarkLoop() {
+	noted := uint64(0)
+	s.every(time.Second, func(context.Context) {
+		last := s.lastBatch.Load()
+		if last == noted {
+			return
+		}
+		if err := s.writeWatermark(); err != nil {
+			s.cfg.Log.Warn("the mark of the last synced batch could not be written", zap.Error(err))
+			return
+		}
+		noted = last
+	})
+}
+
+// writeWatermark replaces the file atomically: a torn one would lock the operator out.
+func (s *Store) writeWatermark() error {
+	name := filepath.Join(s.cfg.Dir, watermarkFile)
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%d\n", s.lastBatch.Load())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	return syncDir(s.cfg.Dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// readWatermark gives the last number known to be synced, 0 in a new directory.
+func readWatermark(dir string) (uint64, error) {
+	b, err := os.ReadFile(filepath.Join(dir, watermarkFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read mark: %w", err)
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s does not hold a number; \"sendgate repair --data %s\" makes it anew", ErrDamaged, filepath.Join(dir, watermarkFile), dir)
+	}
+	return n, nil
+}
