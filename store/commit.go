@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -38,8 +39,8 @@ func (p *pendingChange) size() int {
 
 // Commit adds a change to the journal. It is durable when the error is nil. It returns the
 // message's decision revision after the change. Errors: [ErrConflict], [ErrNotFound] for a decision
-// on a message that is not stored, [ErrFull], [ErrTooLarge], [ErrClosed]; with any other error it is
-// open whether the change will be found after a restart.
+// on a message that is not stored, [ErrFull], [ErrTooLarge], [ErrClosed]: nothing was written. With
+// [ErrFailed] it is open whether the change will be found after a restart.
 //
 // The context is looked at only until the change is handed to the committer.
 func (s *Store) Commit(ctx context.Context, c Change) (revision uint64, err error) {
@@ -54,7 +55,18 @@ func (s *Store) Commit(ctx context.Context, c Change) (revision uint64, err erro
 	case <-s.stop:
 		return 0, ErrClosed
 	}
-	<-p.done
+	select {
+	case <-p.done:
+	case <-s.committed:
+		select {
+		case <-p.done:
+		default:
+			return 0, ErrClosed // queued after the committer had ended: nobody will look at it
+		}
+	}
+	if c.Body != nil && (p.err == nil || errors.Is(p.err, ErrFailed)) {
+		c.Body.settled = true
+	}
 	return p.revision, p.err
 }
 
@@ -66,18 +78,10 @@ func (s *Store) prepare(c Change) (*pendingChange, error) {
 	if c.Message == (policy.ID{}) {
 		return nil, errors.New("commit: a change without a message id")
 	}
+	c.Events = slices.Clone(c.Events) // subscribers keep them
 	for i := range c.Events {
-		e := &c.Events[i]
-		if !e.Kind.Valid() {
-			return nil, fmt.Errorf("commit: %q is not a kind of event", e.Kind)
-		}
-		if e.Time.IsZero() {
-			e.Time = s.cfg.Now()
-		}
-		e.Time = e.Time.UTC().Truncate(time.Microsecond)
-		e.Until = e.Until.UTC().Truncate(time.Microsecond)
-		if e.Node == "" {
-			e.Node = s.cfg.Node
+		if err := s.prepareEvent(&c.Events[i]); err != nil {
+			return nil, err
 		}
 	}
 	p := &pendingChange{change: c, done: make(chan struct{})}
@@ -91,6 +95,28 @@ func (s *Store) prepare(c Change) (*pendingChange, error) {
 	p.events = encode(c.Events)
 	return p, nil
 }
+
+func (s *Store) prepareEvent(e *policy.Event) error {
+	if !e.Kind.Valid() {
+		return fmt.Errorf("commit: %q is not a kind of event", e.Kind)
+	}
+	if e.Time.IsZero() {
+		e.Time = s.cfg.Now()
+	}
+	e.Time = e.Time.UTC().Truncate(time.Microsecond)
+	e.Until = e.Until.UTC().Truncate(time.Microsecond)
+	if e.Node == "" {
+		e.Node = s.cfg.Node
+	}
+	if !storable(e.Time) || !e.Until.IsZero() && !storable(e.Until) {
+		return fmt.Errorf("commit: %s at %v until %v: not a time of this era", e.Kind, e.Time, e.Until)
+	}
+	return nil
+}
+
+// storable reports whether rows and keys can hold a time: RFC 3339 ends with the year 9999, and
+// keys count from 1970.
+func storable(t time.Time) bool { return t.Year() >= 1970 && t.Year() <= 9999 }
 
 // commitLoop is the committer. It ends when stop is closed and nothing waits.
 func (s *Store) commitLoop() {
@@ -133,65 +159,104 @@ func (s *Store) gather(first *pendingChange) []*pendingChange {
 
 // writeBatch commits changes in as few transactions as fit, usually one.
 func (s *Store) writeBatch(batch []*pendingChange) {
-	for len(batch) > 0 {
-		batch = s.writeSome(batch)
+	for rest := batch; len(rest) > 0; {
+		rest = s.writeSome(rest)
 	}
+	clear(batch) // the bodies in it need not wait for the next batch
 }
 
 // writeSome commits the longest beginning of batch that fits into one transaction and returns the rest.
 func (s *Store) writeSome(batch []*pendingChange) (rest []*pendingChange) {
-	if err := s.room(); err != nil {
-		for _, p := range batch {
-			p.finish(err)
-		}
+	var octets int64
+	for _, p := range batch {
+		octets += int64(p.size())
+	}
+	err := s.failed()
+	if err == nil {
+		err = s.reserve(octets)
+	}
+	if err != nil {
+		finishAll(batch, err)
 		return nil
 	}
+	defer s.written(octets)
 	s.rows.Lock()
 	defer s.rows.Unlock()
-	number := s.lastBatch.Load() + 1
-	now := s.cfg.Now()
-	w := &writer{txn: s.db.NewTransaction(true), maxEntries: s.db.MaxBatchCount() - 8, maxBytes: s.db.MaxBatchSize() - 64<<10}
-	defer w.txn.Discard()
-	ids := binary.BigEndian.AppendUint64(make([]byte, 0, 8+idSize*len(batch)), uint64(now.UnixMicro()))
-	var written []*pendingChange
-	records := make([]Record, 0, len(batch))
+	b := s.newBatch(len(batch))
+	defer b.txn.Discard()
 	for i, p := range batch {
-		p.err = s.project(w, p, number, len(written))
-		if errors.Is(p.err, errNoRoom) {
-			if len(written) > 0 {
+		err := s.project(&b.writer, p, b.number, len(b.changes))
+		if errors.Is(err, errNoRoom) {
+			if len(b.changes) > 0 {
 				rest = batch[i:]
 				break
 			}
-			p.err = ErrTooLarge
+			err = ErrTooLarge
 		}
-		if p.err != nil || p.duplicate() {
-			p.finish(p.err)
+		if err != nil || p.duplicate() {
+			p.finish(err)
 			continue
 		}
-		ids = append(ids, p.change.Message[:]...)
-		records = append(records, Record{Batch: number, Position: len(written), Message: p.change.Message, Events: p.change.Events})
-		written = append(written, p)
+		b.add(p)
 	}
-	if len(written) == 0 {
-		return rest
-	}
-	err := w.txn.Set(batchKey(number), ids)
-	if err == nil {
-		err = w.txn.Commit()
-	}
-	if err != nil {
-		err = fmt.Errorf("commit: %w", err)
-		s.cfg.Log.Error("a batch could not be written", zapBatch(number), zapError(err))
-	} else {
-		s.lastBatch.Store(number)
-		s.stats.batches.Add(1)
-		s.stats.commits.Add(uint64(len(written)))
-		s.hub.publish(number, records)
-	}
-	for _, p := range written {
-		p.finish(err)
+	if len(b.changes) > 0 {
+		s.commitBatch(b)
 	}
 	return rest
+}
+
+// A batch is one transaction of the committer in the making.
+type batch struct {
+	writer
+	number  uint64
+	index   []byte // what the journal keeps under the number: the time, then the ids
+	changes []*pendingChange
+	records []Record
+	octets  int
+}
+
+func (s *Store) newBatch(size int) *batch {
+	b := &batch{writer: s.newWriter(), number: s.lastBatch.Load() + 1}
+	b.index = make([]byte, 0, 8+idSize*size)
+	b.index = binary.BigEndian.AppendUint64(b.index, uint64(s.cfg.Now().UnixMicro()))
+	b.records = make([]Record, 0, size)
+	return b
+}
+
+func (b *batch) add(p *pendingChange) {
+	b.index = append(b.index, p.change.Message[:]...)
+	b.records = append(b.records, Record{Batch: b.number, Position: len(b.changes), Message: p.change.Message, Events: p.change.Events})
+	b.changes = append(b.changes, p)
+	b.octets += len(p.events)
+}
+
+// commitBatch writes a batch and tells everyone.
+func (s *Store) commitBatch(b *batch) {
+	err := b.spoiled
+	if err == nil {
+		err = b.txn.Set(batchKey(b.number), b.index) // newWriter left room for it
+	}
+	if err != nil { // nothing was written
+		finishAll(b.changes, fmt.Errorf("commit: %w", err))
+		return
+	}
+	if err := b.txn.Commit(); err != nil {
+		s.fail(fmt.Errorf("batch %d: %w", b.number, err))
+	}
+	err = s.failed()
+	if err == nil {
+		s.lastBatch.Store(b.number)
+		s.stats.batches.Add(1)
+		s.stats.commits.Add(uint64(len(b.changes)))
+		s.hub.publish(b.records, b.octets)
+	}
+	finishAll(b.changes, err)
+}
+
+func finishAll(changes []*pendingChange, err error) {
+	for _, p := range changes {
+		p.finish(err)
+	}
 }
 
 // duplicate reports whether all that the change had to say was known already.
@@ -214,6 +279,12 @@ type writer struct {
 	entries    int64
 	bytes      int64
 	staged     []mutation
+	spoiled    error // a part of a change may be in the transaction: it must not be committed
+}
+
+// newWriter begins a transaction. Its bounds leave room for the record of the batch.
+func (s *Store) newWriter() writer {
+	return writer{txn: s.db.NewTransaction(true), maxEntries: s.db.MaxBatchCount() - 8, maxBytes: s.db.MaxBatchSize() - 64<<10}
 }
 
 type mutation struct {
@@ -230,7 +301,7 @@ func (w *writer) delete(key []byte) { w.staged = append(w.staged, mutation{key: 
 // discard drops what is staged.
 func (w *writer) discard() { w.staged = w.staged[:0] }
 
-// flush moves what is staged into the transaction, or nothing of it.
+// flush moves what is staged into the transaction, or nothing of it with errNoRoom.
 func (w *writer) flush() error {
 	defer w.discard()
 	var bytes int64
@@ -249,6 +320,7 @@ func (w *writer) flush() error {
 			err = w.txn.Set(m.key, m.value)
 		}
 		if err != nil {
+			w.spoiled = err
 			return err
 		}
 	}

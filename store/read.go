@@ -130,9 +130,9 @@ func (s *Store) deleteAll(keys [][]byte) error {
 }
 
 func (s *Store) view(fn func(txn *badger.Txn) error) error {
-	err := s.db.View(fn)
-	if errors.Is(err, badger.ErrDBClosed) {
-		return ErrClosed
+	if err := s.door.enter(); err != nil {
+		return err
 	}
-	return err
+	defer s.door.leave()
+	return s.db.View(fn)
 }

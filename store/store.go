@@ -38,11 +38,14 @@ type Store struct {
 	loops     sync.WaitGroup
 	closing   sync.Once
 	closeErr  error
+	door      door             // every use of the engine from outside of the loops
 	batchBuf  []*pendingChange // of the committer
 	rows      sync.Mutex       // who reads and rewrites rows: the committer, or retention
 
 	lastBatch atomic.Uint64
 	full      atomic.Bool
+	inFlight  atomic.Int64 // octets that were promised room and are being written
+	failure   atomic.Pointer[error]
 	stats     struct{ batches, commits atomic.Uint64 }
 
 	idMu sync.Mutex
@@ -96,7 +99,7 @@ func open(cfg Config) (*Store, error) {
 	if err := s.room(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	db, err := badger.Open(engineOptions(cfg, key))
+	db, err := badger.Open(s.engineOptions(key))
 	if err != nil {
 		return nil, errors.Join(explainOpen(cfg, err), lock.Close())
 	}
@@ -104,9 +107,9 @@ func open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-func engineOptions(cfg Config, key []byte) badger.Options {
-	o := badger.DefaultOptions(filepath.Join(cfg.Dir, "journal")).
-		WithLogger(engineLog{cfg.Log.Sugar()}).
+func (s *Store) engineOptions(key []byte) badger.Options {
+	o := badger.DefaultOptions(filepath.Join(s.cfg.Dir, "journal")).
+		WithLogger(engineLog{s.cfg.Log.Sugar(), s.fail}).
 		WithSyncWrites(true).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
@@ -125,12 +128,14 @@ func engineOptions(cfg Config, key []byte) badger.Options {
 	return o
 }
 
-// Close writes what is pending, ends the loops and closes the engine.
+// Close ends the loops, waits for who is reading, and closes the engine. Commits that wait get
+// ErrClosed.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.stop)
 		<-s.committed
 		s.loops.Wait()
+		s.door.shut()
 		s.closeErr = errors.Join(s.writeWatermark(), s.release())
 	})
 	return s.closeErr
@@ -140,7 +145,36 @@ func (s *Store) release() error {
 	return errors.Join(s.db.Close(), s.lock.Close())
 }
 
-// NewID makes an id; ids made later sort later, also within a millisecond.
+// A door counts who uses the engine, so that Close can wait for them: the engine unmaps its files,
+// and who reads in them would die.
+type door struct {
+	mu     sync.RWMutex
+	closed bool
+	inside sync.WaitGroup
+}
+
+// enter lets the caller in, to leave later, or gives ErrClosed.
+func (d *door) enter() error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return ErrClosed
+	}
+	d.inside.Add(1)
+	return nil
+}
+
+func (d *door) leave() { d.inside.Done() }
+
+func (d *door) shut() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.inside.Wait()
+}
+
+// NewID makes an id; ids made later sort later, also within a millisecond, as long as the clock
+// does not step back.
 func (s *Store) NewID() policy.ID {
 	s.idMu.Lock()
 	defer s.idMu.Unlock()
@@ -163,10 +197,10 @@ type Stats struct {
 
 // Stats gives the figures of now.
 func (s *Store) Stats() Stats {
-	free, _ := freeMiB(s.cfg.Dir)
+	free, _ := freeBytes(s.cfg.Dir)
 	return Stats{
 		Batches: s.stats.batches.Load(), Commits: s.stats.commits.Load(),
-		FreeMiB: free, Waiting: len(s.queue),
+		FreeMiB: free >> 20, Waiting: len(s.queue),
 	}
 }
 
@@ -176,14 +210,30 @@ func (s *Store) Ready() error {
 	case <-s.stop:
 		return ErrClosed
 	default:
-		return s.room()
+		return errors.Join(s.failed(), s.room())
 	}
+}
+
+// fail notes that the engine could not write. What it had in hand may be on disk in part, and what
+// it would write after that could be lost with it at the next start: nothing is accepted any more.
+func (s *Store) fail(err error) {
+	err = fmt.Errorf("%w: %w", ErrFailed, err)
+	if s.failure.CompareAndSwap(nil, &err) {
+		s.cfg.Log.Error("nothing is accepted until a restart", zap.Error(err))
+	}
+}
+
+func (s *Store) failed() error {
+	if err := s.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // every calls fn each interval until the store closes.
 func (s *Store) every(interval time.Duration, fn func(ctx context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { <-s.stop; cancel() }()
+	s.loops.Go(func() { <-s.stop; cancel() })
 	t := time.NewTicker(interval)
 	defer t.Stop()
 	for {

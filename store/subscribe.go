@@ -10,29 +10,34 @@ import (
 	"github.com/sendgate/sendgate/policy"
 )
 
-// recentRecords bounds what the hub keeps in memory for subscribers.
-const recentRecords = 4096
+// recentOctets bounds what the hub keeps in memory for subscribers, in octets of encoded events.
+const recentOctets = 1 << 20
 
 // A hub keeps the newest batches and wakes subscribers.
 type hub struct {
 	mu      sync.Mutex
-	first   uint64     // number of batches[0]
-	batches [][]Record // the newest ones, without gaps
-	records int
+	first   uint64 // number of batches[0]
+	batches []recent
+	octets  int
 	changed chan struct{}
+}
+
+type recent struct {
+	records []Record
+	octets  int
 }
 
 func newHub(last uint64) *hub { return &hub{first: last + 1, changed: make(chan struct{})} }
 
-// publish adds a batch; numbers come without gaps.
-func (h *hub) publish(number uint64, records []Record) {
+// publish adds the next batch.
+func (h *hub) publish(records []Record, octets int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.batches = append(h.batches, records)
-	h.records += len(records)
-	for h.records > recentRecords && len(h.batches) > 1 {
-		h.records -= len(h.batches[0])
-		h.batches[0] = nil
+	h.batches = append(h.batches, recent{records, octets})
+	h.octets += octets
+	for h.octets > recentOctets && len(h.batches) > 1 {
+		h.octets -= h.batches[0].octets
+		h.batches[0] = recent{}
 		h.batches = h.batches[1:]
 		h.first++
 	}
@@ -49,7 +54,7 @@ func (h *hub) get(number uint64) (records []Record, old bool, changed <-chan str
 	case number < h.first:
 		return nil, true, nil
 	case number < h.first+uint64(len(h.batches)):
-		return h.batches[number-h.first], false, nil
+		return h.batches[number-h.first].records, false, nil
 	}
 	return nil, false, h.changed
 }

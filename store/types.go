@@ -16,6 +16,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrFull is returned when the disk has less free space than the reserve. Nothing was written.
 	ErrFull = errors.New("the disk is nearly full")
+	// ErrFailed is returned after the engine could not write or sync. Nothing is accepted until the
+	// store is opened again.
+	ErrFailed = errors.New("the storage engine failed: look at the disk, then restart sendgate")
 	// ErrTooLarge is returned for a change that does not fit into one transaction.
 	ErrTooLarge = errors.New("too many recipients for one message")
 	// ErrClosed is returned after Close, and to commits that were waiting when it was called.
@@ -56,6 +59,8 @@ type Message struct {
 	// pruned.
 	BodySize   int64  `cbor:"6,keyasint,omitempty"`
 	BodyChunks uint32 `cbor:"7,keyasint,omitempty"`
+	// Ended is when the last recipient reached its end; zero before. The body is kept a while from here.
+	Ended time.Time `cbor:"8,keyasint,omitzero"`
 }
 
 // State is the aggregate of the recipients' states.

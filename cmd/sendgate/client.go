@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sendgate/sendgate/gateway/web"
+	"github.com/spf13/cobra"
+)
+
+const (
+	requestTimeout = 60 * time.Second
+	maxAnswer      = 64 << 20
+)
+
+// A client speaks the API and prints its answers.
+type client struct {
+	http  *http.Client
+	base  string // "http://host:port" without a path
+	where string // the same for people
+	token string
+	out   io.Writer
+	err   io.Writer
+	lang  string // "en" or "zh"
+	json  bool
+}
+
+// clientFlags are the flags of every command that speaks the API.
+type clientFlags struct {
+	server, socket, token, tokenFile, lang string
+	json                                   bool
+}
+
+// newClientCommand makes a command that speaks the API.
+func newClientCommand(use, short string, args cobra.PositionalArgs, do func(ctx context.Context, c *client, args []string) error) *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  args,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := f.client(cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return do(cmd.Context(), c, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.server, "server", os.Getenv("SENDGATE_SERVER"), "URL of the API; also SENDGATE_SERVER")
+	flags.StringVar(&f.socket, "socket", "", "unix socket of the API (default "+web.DefaultConfig().Socket+", unless there is a server or a token)")
+	flags.StringVar(&f.token, "token", "", "token; everybody on this machine sees it in the list of processes: better SENDGATE_TOKEN or --token-file")
+	flags.StringVar(&f.tokenFile, "token-file", "", "file with the token")
+	flags.StringVar(&f.lang, "lang", "", "language, en or zh (default from LC_ALL, LC_MESSAGES, LANG)")
+	flags.BoolVar(&f.json, "json", false, "print the answers of the API as they are")
+	return cmd
+}
+
+// client decides whom to ask: the server that is named, else the socket that is named, else the
+// socket of this machine when it exists and no token says otherwise, else the default address.
+func (f *clientFlags) client(stdout, stderr io.Writer) (*client, error) {
+	c := &client{out: stdout, err: stderr, json: f.json, http: &http.Client{}}
+	var err error
+	if c.lang, err = language(f.lang); err != nil {
+		return nil, err
+	}
+	if c.token, err = f.secret(); err != nil {
+		return nil, err
+	}
+	defaults := web.DefaultConfig()
+	socket := f.socket
+	if socket == "" && f.server == "" && c.token == "" {
+		if _, err := os.Stat(defaults.Socket); err == nil {
+			socket = defaults.Socket
+		}
+	}
+	switch {
+	case f.server != "" && f.socket != "":
+		return nil, usageError{errors.New("--server and --socket exclude each other")}
+	case socket != "":
+		c.useSocket(socket)
+		return c, nil
+	case f.server != "":
+		return c, c.useServer(f.server)
+	}
+	return c, c.useServer("http://" + defaults.Listen)
+}
+
+func (f *clientFlags) secret() (string, error) {
+	switch {
+	case f.token != "":
+		return f.token, nil
+	case f.tokenFile != "":
+		b, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return "", fmt.Errorf("token file: %w", err)
+		}
+		return strings.TrimSpace(string(b)), nil
+	}
+	return os.Getenv("SENDGATE_TOKEN"), nil
+}
+
+func (c *client) useServer(server string) error {
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return usageError{fmt.Errorf("--server %q: write it as http://host:port or https://host:port", server)}
+	}
+	c.base = u.Scheme + "://" + u.Host + strings.TrimSuffix(u.Path, "/")
+	c.where = c.base
+	return nil
+}
+
+func (c *client) useSocket(path string) {
+	c.base, c.where = "http://sendgate", path // the host goes nowhere
+	c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}
+}
+
+// get reads one answer into v; raw is the answer as it came.
+func (c *client) get(ctx context.Context, path string, query url.Values, v any) (raw []byte, err error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.exchange(ctx, http.MethodGet, path, nil, v)
+}
+
+// post sends a request, nil for none, and reads the answer into v.
+func (c *client) post(ctx context.Context, path string, body, v any) (raw []byte, err error) {
+	return c.exchange(ctx, http.MethodPost, path, body, v)
+}
+
+func (c *client) exchange(ctx context.Context, method, path string, body, v any) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	resp, err := c.request(ctx, method, path, body, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", c.where, err)
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return nil, fmt.Errorf("%s does not answer like sendgate: %w", c.where, err)
+	}
+	return raw, nil
+}
+
+// request gives the response when it is a success, else the problem as an error.
+func (c *client) request(ctx context.Context, method, path string, body any, header http.Header) (*http.Response, error) {
+	var reader io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode the request: %w", err)
+		}
+		reader = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, reader)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, c.refusal(resp)
+	}
+	return resp, nil
+}
+
+// unreachable says whom we wanted to ask, and leaves out the URL that net/http repeats.
+func (c *client) unreachable(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return fmt.Errorf("cannot ask sendgate at %s (is it running? see --server and --socket): %w", c.where, err)
+}
+
+// refusal makes an error of a problem.
+func (c *client) refusal(resp *http.Response) error {
+	var p web.Problem
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil || json.Unmarshal(b, &p) != nil || p.Detail == "" {
+		return fmt.Errorf("%s answers %s", c.where, resp.Status)
+	}
+	detail := p.Detail
+	for _, e := range p.Errors {
+		detail += fmt.Sprintf("; %s: %s", e.Location, e.Message)
+	}
+	return refusedError{errors.New(clean(detail))}
+}
+
+// A refusedError is a problem that the server answered with.
+type refusedError struct{ error }
+
+// printJSON prints an answer as it came.
+func (c *client) printJSON(raw []byte) error {
+	_, err := c.out.Write(raw)
+	return err
+}
+
+// resolve gives the whole id of a message of which at least six characters are given, its last or
+// its first ones. It looks among the newest thousand.
+func (c *client) resolve(ctx context.Context, part string) (string, error) {
+	part = strings.ToUpper(strings.TrimSpace(part))
+	if len(part) >= 26 {
+		return part, nil
+	}
+	if len(part) < 6 {
+		return "", usageError{fmt.Errorf("%q: give at least six characters of the id", part)}
+	}
+	var list web.MessageList
+	if _, err := c.get(ctx, "/messages", url.Values{"limit": {"1000"}}, &list); err != nil {
+		return "", err
+	}
+	var found string
+	for _, m := range list.Messages {
+		if !strings.HasSuffix(m.ID, part) && !strings.HasPrefix(m.ID, part) {
+			continue
+		}
+		if found != "" {
+			return "", fmt.Errorf("%q is part of several ids: give more of it", part)
+		}
+		found = m.ID
+	}
+	if found == "" {
+		return "", fmt.Errorf("none of the newest thousand messages has %q at the end or the beginning of its id", part)
+	}
+	return found, nil
+}

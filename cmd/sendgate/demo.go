@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/sendgate/sendgate/gateway"
+	"github.com/sendgate/sendgate/gateway/demo"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// demoAddresses are where the demo listens.
+type demoAddresses struct{ smtp, http, imap string }
+
+func newDemoCommand() *cobra.Command {
+	at := demoAddresses{smtp: "127.0.0.1:2525", http: "127.0.0.1:8025", imap: "127.0.0.1:1143"}
+	var data string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a gateway with a mail server behind it, and some mail, in one process",
+		Long: "Run everything in one process on loopback: the gateway, a mail server with the mailboxes of\n" +
+			"corp.example behind it, and a sink for the rest of the world. It sends itself some mail.\n" +
+			"Nothing leaves this machine. Ctrl-C ends it.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDemo(cmd.Context(), at, data, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", "", "data directory (default: a temporary one, removed at the end)")
+	cmd.Flags().StringVar(&at.smtp, "smtp", at.smtp, "address of the gateway's SMTP")
+	cmd.Flags().StringVar(&at.http, "http", at.http, "address of the gateway's HTTP API")
+	cmd.Flags().StringVar(&at.imap, "imap", at.imap, "address of the IMAP mailboxes")
+	return cmd
+}
+
+func runDemo(ctx context.Context, at demoAddresses, data string, out io.Writer) error {
+	if data == "" {
+		dir, err := os.MkdirTemp("", "sendgate-demo-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		data = dir
+	}
+	log, err := newLogger(gateway.LogConfig{Level: "warn", Format: "console"})
+	if err != nil {
+		return err
+	}
+	defer zap.RedirectStdLog(log)()
+	behind, err := demo.New(demo.Config{SMTP: "127.0.0.1:0", IMAP: at.imap}, log.Named("upstream"))
+	if err != nil {
+		return err
+	}
+	cfg := gateway.DemoConfig(data, behind.SMTPAddr())
+	cfg.Relay.Listen[0].Address, cfg.API.Listen = at.smtp, at.http
+	g, err := gateway.New(cfg, version(), log)
+	if err != nil {
+		return err
+	}
+	if err := g.Listen(); err != nil {
+		return fmt.Errorf("%w (%v); --smtp, --http and --imap give the demo other addresses", err, g.Close())
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	// The gateway drains into the mail server behind it, which therefore ends last.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group.Go(func() error { return behind.Run(serving) })
+	group.Go(func() error { defer stop(); return g.Run(ctx) })
+	group.Go(func() error {
+		fmt.Fprintf(out, demoGreeting, g.SMTPAddrs()[0], g.APIAddr(), behind.IMAPAddr(), data)
+		sent, err := demo.Traffic(ctx, g.SMTPAddrs()[0].String(), time.Now())
+		if ctx.Err() != nil {
+			return nil
+		}
+		for _, s := range sent {
+			fmt.Fprintf(out, "  %-24s %-34q %s\n", s.From, s.Subject, s.Reply)
+		}
+		fmt.Fprintf(out, demoHints, g.APIAddr(), g.APIAddr(), g.APIAddr())
+		return err
+	})
+	return group.Wait()
+}
+
+const demoGreeting = `sendgate demo / 演示
+  SMTP      %s   send mail here, from any address at corp.example
+  HTTP      http://%s   API, token "demo"
+  IMAP      %s   mailboxes of corp.example: alice, bob, carol, ...; password "demo"
+  data      %s
+
+Some mail, and what the gateway answered / 部分邮件及网关的应答:
+`
+
+const demoHints = `
+Mail is held for 60 seconds. Until then you can take it back. In another terminal:
+邮件暂缓 60 秒发出，其间可以撤回。请在另一个终端中：
+
+  export SENDGATE_SERVER=http://%s SENDGATE_TOKEN=demo
+  go run ./cmd/sendgate messages                      what there is / 邮件列表
+  go run ./cmd/sendgate show ID                       one message with its recipients / 单封邮件
+  go run ./cmd/sendgate recall ID --reason "wrong"    take it back / 撤回
+  go run ./cmd/sendgate release ID                    let it go now / 立即发出
+  go run ./cmd/sendgate tail                          watch / 实时查看
+
+  swaks --server 127.0.0.1:2525 --from alice@corp.example --to bob@corp.example
+  curl -H "Authorization: Bearer demo" "http://%s/api/v1/messages?q=state:held"
+  curl -H "Authorization: Bearer demo" http://%s/api/v1/openapi.json
+
+Ctrl-C ends it / 按 Ctrl-C 结束。
+`

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/sendgate/sendgate/store"
+	"github.com/spf13/cobra"
+)
+
+func newRepairCommand() *cobra.Command {
+	cfg := store.DefaultConfig()
+	cmd := &cobra.Command{
+		Use:   "repair",
+		Short: "Give up lost parts of a damaged journal, so that sendgate starts again",
+		Long: "A journal in which durable batches are missing is refused at the start. Restore a backup if\n" +
+			"you have one. Otherwise this command records what is lost, reads everything that is left, and\n" +
+			"marks messages that can no longer be sent as unknown. It restores nothing. Stop sendgate first.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report, err := store.Repair(cfg)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			for _, l := range report.Lost {
+				fmt.Fprintf(out, "given up: %s\n", l)
+			}
+			for _, id := range report.Unreadable {
+				fmt.Fprintf(out, "cannot be read: message %s\n", id)
+			}
+			for _, id := range report.Bodiless {
+				fmt.Fprintf(out, "lost its body: message %s\n", id)
+			}
+			_, err = fmt.Fprintf(out, "%d messages are sound; the journal goes on after batch %d\n", report.Messages, report.LastBatch)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&cfg.Dir, "data", cfg.Dir, "data directory")
+	cmd.Flags().StringVar(&cfg.EncryptionKeyFile, "encryption-key-file", "", "file with the key, when the store is encrypted")
+	return cmd
+}

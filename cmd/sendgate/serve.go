@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sendgate/sendgate/gateway"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+)
+
+// defaultConfigFile is read when --config is not given.
+const defaultConfigFile = "/etc/sendgate/sendgate.yaml"
+
+func newServeCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gateway",
+		Long: "Run the gateway until SIGTERM or SIGINT: listeners close, sessions have 30 s to finish.\n" +
+			"SIGHUP reads the configuration again; no connection is lost.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), file) },
+	}
+	cmd.Flags().StringVar(&file, "config", defaultConfigFile, "configuration file")
+	return cmd
+}
+
+func serve(ctx context.Context, file string) error {
+	cfg, err := gateway.Load(file)
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(cfg.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Sync() }()
+	defer zap.RedirectStdLog(log)() // libraries that know no better
+	g, err := gateway.New(cfg, version(), log)
+	if err != nil {
+		return err
+	}
+	if err := g.Listen(); err != nil {
+		return fmt.Errorf("%w (%v)", err, g.Close())
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go func() {
+		for {
+			select {
+			case <-hup:
+				reload(g, file, log)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	log.Info("serving", zap.String("version", version()), zap.Any("smtp", g.SMTPAddrs()), zap.Any("api", g.APIAddr()))
+	return g.Run(ctx)
+}
+
+// reload keeps what is running when the new file is wrong.
+func reload(g *gateway.Gateway, file string, log *zap.Logger) {
+	cfg, err := gateway.Load(file)
+	if err != nil {
+		log.Error("the configuration was not reloaded; the old one stays", zap.Error(err))
+		return
+	}
+	if err := g.Reload(cfg); err != nil {
+		log.Warn("configuration reloaded in part", zap.Error(err))
+		return
+	}
+	log.Info("configuration reloaded")
+}
+
+func newLogger(cfg gateway.LogConfig) (*zap.Logger, error) {
+	zc := zap.NewProductionConfig()
+	if cfg.Format == "console" {
+		zc = zap.NewDevelopmentConfig()
+		zc.Development = false
+		zc.DisableStacktrace = true
+	}
+	level, err := zap.ParseAtomicLevel(cfg.Level)
+	if err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	zc.Level, zc.Sampling = level, nil // every line of the mail log counts
+	return zc.Build()
+}

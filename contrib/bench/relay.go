@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+)
+
+// benchRelay compares sendgate with Debian's Postfix as a relay into the same sink, in turns.
+func benchRelay(ctx context.Context, args []string) error {
+	fs := flag.NewFlagSet("relay", flag.ContinueOnError)
+	reps := fs.Int("reps", 3, "repetitions")
+	messages := fs.Int("messages", 3000, "messages of one measurement")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "sendgate-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // Postfix's own user has to get through
+		return err
+	}
+	b := relayBench{dir: dir, messages: *messages, figures: map[string]*figures{}}
+	if b.sink, err = newSink(); err != nil {
+		return err
+	}
+	defer b.sink.close()
+	b.binary = filepath.Join(dir, "sendgate")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.binary, "./cmd/sendgate").CombinedOutput(); err != nil {
+		return fmt.Errorf("build sendgate: %w\n%s", err, out)
+	}
+	for range *reps {
+		if err := b.round(ctx); err != nil {
+			return err
+		}
+	}
+	if b.flushes, err = b.countFlushes(ctx); err != nil {
+		fmt.Println("flushes were not counted:", err)
+	}
+	return b.report(*reps)
+}
+
+type relayBench struct {
+	dir      string
+	binary   string
+	messages int
+	sink     *sink
+	figures  map[string]*figures // by relay and load
+	idle     series              // memory of sendgate before and after the load, MB
+	memory   series
+	flushes  float64 // per message at 50 sessions
+}
+
+// figures of one relay under one load.
+type figures struct {
+	rate, p50, p99, cpu series
+}
+
+type loadKind struct {
+	name     string
+	sessions int
+	reuse    bool
+}
+
+var loadKinds = []loadKind{
+	{"s1", 1, false}, {"s10", 10, false}, {"s50", 50, false},
+	{"reused_s1", 1, true}, {"reused_s10", 10, true}, {"reused_s50", 50, true},
+}
+
+// round measures every relay once.
+func (b *relayBench) round(ctx context.Context) error {
+	if err := b.measure(ctx, "direct", b.sink.addr(), 0, 0); err != nil {
+		return err
+	}
+	postfix, err := startPostfix(ctx, filepath.Join(b.dir, "postfix"), b.sink.port(), "")
+	if err != nil {
+		return err
+	}
+	err = b.measure(ctx, "postfix", postfix.addr, 0, 0)
+	postfix.stop()
+	if err != nil {
+		return err
+	}
+	for _, hold := range []time.Duration{time.Second, 0} {
+		name := "sendgate hold " + hold.String()
+		gate, err := startSendgate(ctx, b.binary, b.dir, b.sink.addr(), hold)
+		if err != nil {
+			return err
+		}
+		before := anonymousMBOf(gate.pid())
+		err = b.measure(ctx, name, gate.addr, gate.process.Pid, hold)
+		if hold > 0 {
+			b.idle, b.memory = append(b.idle, before), append(b.memory, anonymousMBOf(gate.pid()))
+		}
+		if stopped := gate.stop(); err == nil {
+			err = stopped
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// measure sends every kind of load through one relay. The rate counts from the first command to the
+// last delivery, less the hold.
+func (b *relayBench) measure(ctx context.Context, name, addr string, pid int, hold time.Duration) error {
+	for _, k := range loadKinds {
+		n := b.messages
+		if k.sessions == 1 {
+			n /= 3
+		}
+		goal := b.sink.taken.Load() + int64(n)
+		cpu, start := cpuOf(pid), time.Now()
+		times, err := load{addr: addr, sessions: k.sessions, messages: n, reuse: k.reuse, body: 4 << 10}.send(ctx)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", name, k.name, err)
+		}
+		if err := b.sink.wait(ctx, goal, time.Minute); err != nil {
+			return fmt.Errorf("%s %s: %w", name, k.name, err)
+		}
+		elapsed := time.Since(start) - hold
+		f := b.of(name, k.name)
+		f.rate = append(f.rate, float64(n)/elapsed.Seconds())
+		f.p50, f.p99 = append(f.p50, times.quantile(0.5)), append(f.p99, times.quantile(0.99))
+		if pid != 0 {
+			f.cpu = append(f.cpu, (cpuOf(pid)-cpu)*1000/float64(n))
+		}
+	}
+	return nil
+}
+
+func (b *relayBench) of(relay, kind string) *figures {
+	key := relay + " " + kind
+	if b.figures[key] == nil {
+		b.figures[key] = &figures{}
+	}
+	return b.figures[key]
+}
+
+func (b *relayBench) report(reps int) error {
+	fmt.Printf("delivered messages per second, 4 KiB, into one sink, in turns; median of %d (range); ratio to Postfix of the same run\n", reps)
+	tw := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "relay\tload\tdelivered/s\tratio\tp50 ms\tp99 ms\tCPU ms/message")
+	for _, relay := range []string{"direct", "postfix", "sendgate hold 1s", "sendgate hold 0s"} {
+		for _, k := range loadKinds {
+			f := b.of(relay, k.name)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%.2f\t%s\t%s\t%s\n", relay, k.name, f.rate, b.ratio(relay, k.name, "postfix"), f.p50, f.p99, f.cpu)
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fmt.Printf("sendgate, hold 1s: anonymous memory idle %s MB, after the load %s MB; %.3f flushes a message at 50 sessions\n", b.idle, b.memory, b.flushes)
+	const held = "sendgate hold 1s"
+	var r result
+	r.add("ratio_s10", b.ratio(held, "s10", "postfix"))
+	r.add("ratio_s50", b.ratio(held, "s50", "postfix"))
+	r.add("ratio_reused_s10", b.ratio(held, "reused_s10", "postfix"))
+	r.add("of_direct", b.ratio(held, "reused_s10", "direct"))
+	r.add("cpu_ms", b.of(held, "reused_s10").cpu.median())
+	r.add("flushes", b.flushes)
+	r.add("p50_ms", b.of(held, "reused_s1").p50.median())
+	r.add("p99_ms", b.of(held, "reused_s1").p99.median())
+	r.add("mem_mb", b.memory.median())
+	r.print()
+	return nil
+}
+
+// ratio is the median over the repetitions of the ratios within each.
+func (b *relayBench) ratio(relay, kind, to string) float64 {
+	var ratios series
+	base := b.of(to, kind).rate
+	for i, rate := range b.of(relay, kind).rate {
+		ratios = append(ratios, rate/base[i])
+	}
+	return ratios.median()
+}

@@ -1,0 +1,19 @@
+// Package e2e holds the tests of the whole: sendgate as a process of its own in front of a real
+// Postfix, which delivers to a real Dovecot and to a sink.
+//
+// Each test starts what it needs in a private directory, on free ports of loopback, and ends it by
+// its process id. Nothing of the machine's own mail system is used or changed.
+//
+// Postfix has these listeners: a plain one that trusts 127.0.0.1, and a submission port with
+// STARTTLS and AUTH against Dovecot, which takes authenticated mail alone. Both allow XCLIENT and
+// XFORWARD from 127.0.0.1. Mail for corp.test goes to Dovecot by LMTP, everything else to the sink.
+//
+// # Failure
+//
+// Without the programs, or without root, under which alone Postfix starts, the tests are skipped
+// and say why. With SENDGATE_E2E=require, as contrib/test sets it, they fail instead.
+//
+// # Limits
+//
+// The configuration is that of Dovecot 2.3 (Debian 12).
+package e2e

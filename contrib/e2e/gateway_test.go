@@ -1,0 +1,240 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// apiToken is the token of the API, and apiTokenHash its SHA-256.
+const (
+	apiToken     = "e2e"
+	apiTokenHash = "6d8749c4fe00b757c1bc1c376a99f31d1bd38b422d44f5b6aa2d6a6c5e975cba"
+)
+
+// build makes the binary once for all tests, with the race detector.
+var build = sync.OnceValues(func() (binary string, err error) {
+	binary = filepath.Join(builds, "sendgate")
+	out, err := exec.Command("go", "build", "-race", "-o", binary, "github.com/sendgate/sendgate/cmd/sendgate").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build sendgate: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
+// builds is the directory of the binary.
+var builds = filepath.Join(os.TempDir(), fmt.Sprintf("sendgate-e2e-build-%d", os.Getpid()))
+
+// TestMain removes the binary.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	_ = os.RemoveAll(builds)
+	os.Exit(code)
+}
+
+// gateway is a sendgate process with its directory.
+type gateway struct {
+	smtp, api string // addresses
+	certFile  string // of its STARTTLS
+	dir       string
+	process   *process
+}
+
+// settings are what differs between the tests' gateways.
+type settings struct {
+	upstream string // the entry of the upstream, from its second key on
+	hold     time.Duration
+	delivery string // further keys of the delivery section, one a line
+}
+
+// startGateway runs a gateway until the test ends.
+func startGateway(t *testing.T, s settings) *gateway {
+	t.Helper()
+	free := addresses(t, 2)
+	g := &gateway{smtp: free[0], api: free[1], dir: directory(t)}
+	certFile, keyFile := certificate(t, g.dir, "gw.corp.test")
+	g.certFile = certFile
+	write(t, fmt.Sprintf(`hostname: gw.corp.test
+store:
+  dir: %[1]s/data
+  min_free_mib: 64
+relay:
+  listen:
+    - {address: %[2]q, tls: starttls, certificate: %[3]s, key: %[4]s}
+  recipient_cache: 0s
+upstreams:
+  - name: mx
+%[5]s
+policy:
+  hold: {default: %[6]s, margin: 1s}
+delivery:
+  retry: {first: 1s, max: 2s, expire_after: 1h, delay_notice_after: 0s}
+  %[9]s
+api:
+  listen: %[7]q
+  socket: ""
+  tokens: [{name: e2e, role: admin, sha256: %[8]s}]
+`, g.dir, g.smtp, certFile, keyFile, indent(s.upstream), s.hold, g.api, apiTokenHash, s.delivery), g.dir, "sendgate.yaml")
+	g.start(t)
+	t.Cleanup(func() {
+		if err := g.process.stop(t); err != nil {
+			t.Errorf("sendgate: %v", err)
+		}
+		if log := g.process.output.String(); t.Failed() || strings.Contains(log, "DATA RACE") {
+			t.Errorf("sendgate:\n%s", log)
+		}
+	})
+	return g
+}
+
+func indent(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ")
+}
+
+// start runs the process on its directory, also after kill.
+func (g *gateway) start(t *testing.T) {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.process = spawn(t, binary, "serve", "--config", filepath.Join(g.dir, "sendgate.yaml"))
+	eventually(t, "sendgate is ready", func() bool {
+		select {
+		case err := <-g.process.done:
+			t.Fatalf("sendgate ended: %v\n%s", err, g.process.output)
+		default:
+		}
+		response, err := http.Get("http://" + g.api + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		return response.StatusCode == http.StatusOK && answers(g.smtp, "220 ")
+	})
+}
+
+// kill ends the process at once, as a power cut would.
+func (g *gateway) kill(t *testing.T) {
+	t.Helper()
+	if err := g.process.command.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-g.process.done
+}
+
+// call asks the API and decodes its answer into result.
+func (g *gateway) call(t *testing.T, method, path string, body, result any) {
+	t.Helper()
+	var payload bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&payload).Encode(body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+g.api+"/api/v1"+path, &payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+apiToken)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode >= 300 {
+		t.Fatalf("%s %s: %s\n%s", method, path, response.Status, text)
+	}
+	if err := json.Unmarshal(text, result); err != nil {
+		t.Fatalf("%s %s: %v\n%s", method, path, err, text)
+	}
+}
+
+// detail is what the tests read of a message.
+type detail struct {
+	State      string
+	Recipients []struct {
+		Address, State, Reply string
+		OriginalAddress       string `json:"original_address"`
+		QueueID               string `json:"queue_id"`
+		MayBeDuplicate        bool   `json:"may_be_duplicate"`
+	}
+	Timeline []struct{ Kind string }
+}
+
+func (d detail) kinds() string {
+	var all []string
+	for _, e := range d.Timeline {
+		all = append(all, e.Kind)
+	}
+	return strings.Join(all, " ")
+}
+
+func (g *gateway) message(t *testing.T, id string) detail {
+	t.Helper()
+	var d detail
+	g.call(t, "GET", "/messages/"+id, nil, &d)
+	return d
+}
+
+// awaitState waits until all recipients of a message are in a state.
+func (g *gateway) awaitState(t *testing.T, id, state string) detail {
+	t.Helper()
+	var d detail
+	eventually(t, "message "+id+" is "+state, func() bool {
+		d = g.message(t, id)
+		return d.State == state
+	})
+	return d
+}
+
+// heldAs finds the id in the answer to held mail, "250 2.0.0 Held as <id>, recall until 10:31:05".
+func heldAs(t *testing.T, transcript string) string {
+	t.Helper()
+	m := regexp.MustCompile(`Held as ([0-9A-Z]{26}), recall until [0-9:]{8}`).FindStringSubmatch(transcript)
+	if m == nil {
+		t.Fatalf("the message was not held:\n%s", transcript)
+	}
+	return m[1]
+}
+
+// TestShippedConfigurations holds that sendgate takes the configurations of this repository.
+func TestShippedConfigurations(t *testing.T) {
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("../*/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, file := range files {
+		if filepath.Base(file) == "compose.yaml" {
+			continue // Docker's
+		}
+		checked++
+		if out, code := run(t, binary, "check", "--quiet", "--config", file); code != 0 {
+			t.Errorf("%s", out)
+		}
+	}
+	if checked == 0 {
+		t.Error("there are none")
+	}
+}

@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sendgate/sendgate/gateway/config"
+	"github.com/sendgate/sendgate/gateway/hold"
+	"github.com/sendgate/sendgate/gateway/relay"
+	"github.com/sendgate/sendgate/gateway/relay/upstream"
+	"github.com/sendgate/sendgate/gateway/web"
+	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/store"
+)
+
+// Config is the whole configuration; each part owns its own section.
+type Config struct {
+	// Hostname names this gateway in greetings, Received lines and DSNs.
+	Hostname   string            `yaml:"hostname"`
+	Store      store.Config      `yaml:"store"`
+	Relay      relay.Config      `yaml:"relay"`
+	Upstreams  []upstream.Config `yaml:"upstreams"`
+	Delivery   hold.Config       `yaml:"delivery"`
+	Policy     policy.Config     `yaml:"policy"`
+	Identities []policy.Identity `yaml:"identities"`
+	API        web.Config        `yaml:"api"`
+	Log        LogConfig         `yaml:"log"`
+}
+
+// LogConfig says how much is logged, and in which form.
+type LogConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // json or console
+}
+
+// DefaultConfig is what holds for every key that the file leaves out.
+func DefaultConfig() Config {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	return Config{
+		Hostname: host,
+		Store:    store.DefaultConfig(),
+		Relay:    relay.DefaultConfig(),
+		Delivery: hold.DefaultConfig(),
+		Policy:   policy.DefaultConfig(),
+		API:      web.DefaultConfig(),
+		Log:      LogConfig{Level: "info", Format: "json"},
+	}
+}
+
+// Load reads and checks a configuration file. The error names every fault with its line.
+func Load(name string) (Config, error) {
+	cfg := DefaultConfig()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return cfg, fmt.Errorf("read configuration: %w", err)
+	}
+	file, err := config.Decode(name, data, &cfg)
+	return cfg, errors.Join(err, file.Locate(cfg.Validate()))
+}
+
+// Validate reports every fault at once, as [policy.Faults].
+func (c *Config) Validate() error {
+	var faults policy.Faults
+	if c.Hostname == "" || strings.ContainsAny(c.Hostname, " <>@\r\n") {
+		faults.Add("hostname", c.Hostname, "name this gateway as others reach it, such as mail-gw.corp.example")
+	}
+	faults.In("store", c.Store.Validate())
+	faults.In("relay", c.Relay.Validate())
+	faults.In("delivery", c.Delivery.Validate())
+	faults.In("policy", c.Policy.Validate())
+	faults.In("api", c.API.Validate())
+	_, err := policy.NewDirectory(c.Identities)
+	faults.In("identities", err)
+	c.validateUpstreams(&faults)
+	c.validateGroups(&faults)
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		faults.Add("log.level", c.Log.Level, "must be one of debug, info, warn, error")
+	}
+	if !slices.Contains([]string{"json", "console"}, c.Log.Format) {
+		faults.Add("log.format", c.Log.Format, "must be json or console")
+	}
+	return faults.Err()
+}
+
+// validateUpstreams wants different names, and exactly one upstream for what no other one names.
+func (c *Config) validateUpstreams(faults *policy.Faults) {
+	if len(c.Upstreams) == 0 {
+		faults.Add("upstreams", nil, "name the mail server behind the gateway")
+		return
+	}
+	seen, fallback := map[string]bool{}, 0
+	for i := range c.Upstreams {
+		u := &c.Upstreams[i]
+		at := "upstreams[" + strconv.Itoa(i) + "]"
+		faults.In(at, u.Validate())
+		if seen[u.Name] {
+			faults.Add(at+".name", u.Name, "there is another upstream of this name")
+		}
+		seen[u.Name] = true
+		if len(u.Match) == 0 {
+			fallback++
+		}
+	}
+	if fallback != 1 {
+		faults.Add("upstreams", nil, "%d upstreams have no match: exactly one takes what no other one names", fallback)
+	}
+}
+
+// validateGroups finds rules for a group that nobody is in: a slip of the pen that would never match.
+func (c *Config) validateGroups(faults *policy.Faults) {
+	for i, r := range c.Policy.Rules {
+		for j, g := range r.Match.Groups {
+			if !slices.ContainsFunc(c.Identities, func(id policy.Identity) bool { return slices.Contains(id.Groups, g) }) {
+				faults.Add(fmt.Sprintf("policy.rules[%d].match.groups[%d]", i, j), g, "no identity is in this group")
+			}
+		}
+	}
+}
+
+// restartKeys names the sections that differ and that only a restart takes over.
+func restartKeys(old, now *Config) (keys []string) {
+	for name, pair := range map[string][2]any{
+		"hostname":     {old.Hostname, now.Hostname},
+		"store":        {old.Store, now.Store},
+		"relay.listen": {old.Relay.Listen, now.Relay.Listen},
+		"upstreams":    {old.Upstreams, now.Upstreams},
+		"delivery":     {old.Delivery, now.Delivery},
+		"api.listen":   {old.API.Listen, now.API.Listen},
+		"api.socket":   {old.API.Socket, now.API.Socket},
+		"log":          {old.Log, now.Log},
+	} {
+		if !reflect.DeepEqual(pair[0], pair[1]) {
+			keys = append(keys, name)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}

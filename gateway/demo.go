@@ -1,0 +1,44 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+	"time"
+
+	"github.com/sendgate/sendgate/gateway/demo"
+	"github.com/sendgate/sendgate/gateway/relay/upstream"
+	"github.com/sendgate/sendgate/gateway/web"
+	"github.com/sendgate/sendgate/policy"
+)
+
+// DemoToken is the API token of "sendgate demo".
+const DemoToken = "demo"
+
+// DemoConfig is the configuration of "sendgate demo": everything on loopback, its data in dir, and
+// the demo's own mail server as upstream. Holds and retries are short, so that there is something to
+// see within a minute.
+func DemoConfig(dir, upstreamAddr string) Config {
+	cfg := DefaultConfig()
+	cfg.Hostname = "gateway." + demo.Domain
+	cfg.Store.Dir = dir
+	cfg.Relay.AllowInsecureAuth = true
+	u := upstream.DefaultConfig()
+	u.Name, u.Servers, u.TLS = "demo", []upstream.Server{{Address: upstreamAddr}}, upstream.TLSNone
+	u.AcceptsFor = upstream.ForRemote
+	inside := u
+	inside.Name, inside.Match, inside.AcceptsFor = "mailboxes", []string{"@" + demo.Domain}, upstream.ForMailbox
+	cfg.Upstreams = []upstream.Config{inside, u}
+	cfg.Delivery.Retry.First = 20 * time.Second
+	cfg.Policy.Rules = []policy.Rule{{
+		Name: "one-time codes are not held", Match: policy.Match{Senders: []string{"otp@" + demo.Domain}}, Action: policy.Hold,
+	}}
+	hash := sha256.Sum256([]byte(DemoToken))
+	cfg.API.Tokens = []web.Token{{Name: "demo", Role: "admin", SHA256: hex.EncodeToString(hash[:])}}
+	cfg.API.Socket = filepath.Join(dir, "api.sock")
+	if len(cfg.API.Socket) > 107 { // sockaddr_un
+		cfg.API.Socket = ""
+	}
+	cfg.Log.Level, cfg.Log.Format = "warn", "console"
+	return cfg
+}

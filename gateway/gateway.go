@@ -1,0 +1,190 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/sendgate/sendgate/gateway/hold"
+	"github.com/sendgate/sendgate/gateway/notify"
+	"github.com/sendgate/sendgate/gateway/relay"
+	"github.com/sendgate/sendgate/gateway/web"
+	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/store"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// A Gateway is a running sendgate.
+type Gateway struct {
+	log       *zap.Logger
+	store     *store.Store
+	routes    *routes
+	scheduler *hold.Scheduler
+	feed      *store.Subscription
+	relay     *relay.Relay
+	web       *web.Server
+
+	mu     sync.Mutex
+	config Config // as last loaded
+}
+
+// New opens the journal and builds every part. Nothing listens yet. version is shown by the API.
+func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
+	directory, err := policy.NewDirectory(cfg.Identities)
+	if err != nil {
+		return nil, err
+	}
+	storeConfig := cfg.Store
+	storeConfig.Node, storeConfig.Log = cfg.Hostname, log.Named("store")
+	journal, err := store.Open(storeConfig)
+	if err != nil {
+		return nil, err
+	}
+	g = &Gateway{log: log, store: journal, config: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	if g.routes, err = newRoutes(cfg.Upstreams, cfg.Hostname, log.Named("upstream")); err != nil {
+		return nil, err
+	}
+	g.feed = journal.Subscribe(0)
+	reporter := notify.New(cfg.Hostname, cfg.Delivery.Retry.ExpireAfter, journal, time.Now)
+	g.scheduler, err = hold.New(cfg.Delivery, journal, g.feed, deliverer{g.routes}, reporter, time.Now, log.Named("mail"))
+	if err != nil {
+		return nil, err
+	}
+	g.relay = relay.New(cfg.Hostname, journal, g.relaySettings(&cfg, directory), time.Now, log.Named("mail"))
+	registry := prometheus.NewRegistry()
+	if err := g.register(registry); err != nil {
+		return nil, err
+	}
+	g.web = web.New(cfg.API, web.Needs{
+		Journal: journal, Holder: holder{g.scheduler}, Metrics: registry, Parts: g.parts, Margin: g.margin,
+		Version: version, Now: time.Now, Log: log.Named("api"),
+	})
+	return g, nil
+}
+
+func (g *Gateway) register(registry *prometheus.Registry) error {
+	all := append(g.relay.Collectors(), g.scheduler.Collectors()...)
+	all = append(all, storeMetrics(g.store)...)
+	all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var errs []error
+	for _, c := range all {
+		errs = append(errs, registry.Register(c))
+	}
+	return errors.Join(errs...)
+}
+
+// Listen opens all listeners. After it a client can connect, and is served as soon as Run runs.
+func (g *Gateway) Listen() error {
+	if err := g.relay.Listen(); err != nil {
+		return err
+	}
+	return g.web.Listen()
+}
+
+// SMTPAddrs and APIAddr are the addresses after Listen.
+func (g *Gateway) SMTPAddrs() []net.Addr { return g.relay.Addrs() }
+
+// APIAddr is the address of the API's TCP listener, nil when there is none.
+func (g *Gateway) APIAddr() net.Addr { return g.web.Addr() }
+
+// Run serves until ctx ends or a part fails, drains, and closes everything.
+func (g *Gateway) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	// The timers outlive the fronts: what a draining session accepts is scheduled as always.
+	timers, stopTimers := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTimers()
+	group.Go(func() error { defer stopTimers(); return g.relay.Serve(ctx) })
+	group.Go(func() error { return g.web.Serve(ctx) })
+	group.Go(func() error { return g.scheduler.Run(timers) })
+	return errors.Join(group.Wait(), g.close())
+}
+
+// close takes down what New has built, backwards.
+func (g *Gateway) close() error {
+	var errs []error
+	if g.routes != nil {
+		errs = append(errs, g.routes.close())
+	}
+	return errors.Join(append(errs, g.store.Close())...)
+}
+
+// Close gives up a gateway that was never run.
+func (g *Gateway) Close() error { return g.close() }
+
+// Reload takes over a new configuration for whatever comes from now on. Keys that need a restart
+// keep their old value and are named in the error; everything else has been taken over then, too.
+func (g *Gateway) Reload(cfg Config) error {
+	directory, err := policy.NewDirectory(cfg.Identities)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.relay.Reload(g.relaySettings(&cfg, directory))
+	g.web.Reload(cfg.API)
+	keys := restartKeys(&g.config, &cfg)
+	g.config = cfg
+	if len(keys) > 0 {
+		return fmt.Errorf("changed, but taken over only by a restart: %s", strings.Join(keys, ", "))
+	}
+	return nil
+}
+
+func (g *Gateway) relaySettings(cfg *Config, directory *policy.Directory) relay.Settings {
+	return relay.Settings{
+		Config: cfg.Relay, Engine: policy.NewRules(cfg.Policy, directory), Directory: directory, Router: g.routes,
+	}
+}
+
+// margin is how much later than shown mail is let go.
+func (g *Gateway) margin() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.config.Policy.Hold.Margin
+}
+
+// parts reports on the upstreams, from what is known of them within the last minute.
+func (g *Gateway) parts() []web.Part {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	all := make([]web.Part, len(g.routes.upstreams))
+	var wg sync.WaitGroup
+	for i, u := range g.routes.upstreams {
+		wg.Go(func() {
+			all[i] = web.Part{Name: "upstream " + u.Name(), OK: true}
+			if _, err := u.Capabilities(ctx); err != nil {
+				all[i].OK, all[i].Detail = false, err.Error()
+			}
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// Check connects to every upstream and tries what the configuration relies on: reachability, TLS and
+// the trusted path. Errors are joined.
+func Check(ctx context.Context, cfg Config, log *zap.Logger) error {
+	r, err := newRoutes(cfg.Upstreams, cfg.Hostname, log)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, u := range r.upstreams {
+		if err := u.Check(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("upstream %s: %w", u.Name(), err))
+		}
+	}
+	return errors.Join(append(errs, r.close())...)
+}

@@ -1,0 +1,151 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/store"
+	"go.uber.org/zap"
+)
+
+// A message is the content of a transaction on its way from the client.
+type message struct {
+	*transaction
+	id      policy.ID
+	trace   string // our own Received line
+	header  *header
+	body    *bufio.Reader
+	content *content
+	decided time.Time
+	offered bool // the journal knows of it
+}
+
+// bodyBuffer is the piece in which a message is moved.
+const bodyBuffer = 32 << 10
+
+var bodyBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bodyBuffer) }}
+
+// Data receives a message. What it returns is the answer; go-smtp drains the rest.
+func (s *session) Data(r io.Reader) error {
+	ctx, done, ok := s.beginData()
+	if !ok {
+		return s.answer("DATA", errInternal)
+	}
+	defer done()
+	body := bodyBuffers.Get().(*bufio.Reader)
+	defer func() {
+		body.Reset(nil)
+		bodyBuffers.Put(body)
+	}()
+	m := &message{transaction: s.mail, content: &content{r: r, max: s.limit}, body: body}
+	m.body.Reset(m.content)
+	err := s.take(ctx, m)
+	s.hangUpAfter(err)
+	return s.answer("DATA", err)
+}
+
+// beginData says that a message is being received. It must be ended by done.
+func (s *session) beginData() (ctx context.Context, done func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.mail == nil {
+		return nil, nil, false
+	}
+	s.mailWG.Add(1)
+	ctx, s.abort = context.WithCancel(s.ctx)
+	return ctx, func() {
+		s.mu.Lock()
+		s.abort()
+		s.abort = nil
+		s.mu.Unlock()
+		s.mailWG.Done()
+	}, true
+}
+
+// hangUpAfter closes the connection when a message did not come to its end. go-smtp would go on and
+// take what is left of it for commands (quirk test TestQuirkTimeoutInData). RSET between chunks is
+// no such end.
+func (s *session) hangUpAfter(err error) {
+	var broken *receiveError
+	if !errors.As(err, &broken) || errors.Is(err, smtp.ErrDataReset) {
+		return
+	}
+	lastWord := ""
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		lastWord = answerTimeout
+	}
+	s.wire.hangUp(lastWord)
+}
+
+// take reads the header, decides, and lets the message go where it belongs.
+func (s *session) take(ctx context.Context, m *message) error {
+	var err error
+	if m.header, err = readHeader(m.body); err != nil {
+		return err
+	}
+	if m.header.count("Received") > s.settings.Config.MaxReceived {
+		return errLoop
+	}
+	m.decided = s.relay.clock()
+	m.id = s.relay.journal.NewID()
+	e := &m.envelope
+	e.Received = m.decided
+	e.Subject, e.From, e.MessageID = m.header.first("Subject"), m.header.first("From"), m.header.first("Message-ID")
+	if s.settings.Config.ReceivedHeader {
+		m.trace = received(e, s.relay.hostname, m.id)
+	}
+	v := s.decide(e, m.header)
+	switch v.Action {
+	case policy.Reject, policy.Defer:
+		return s.refuse(ctx, m, v)
+	case policy.Hold:
+		return s.hold(ctx, m, v)
+	}
+	return s.pass(ctx, m)
+}
+
+// writeTo moves the message: our line, the header, the body. An error of w comes back as it is,
+// one of the client's as content gives it.
+func (m *message) writeTo(w io.Writer) error {
+	if _, err := io.WriteString(w, m.trace); err != nil {
+		return err
+	}
+	if _, err := w.Write(m.header.raw); err != nil {
+		return err
+	}
+	_, err := m.body.WriteTo(w)
+	return err
+}
+
+// refuse answers with a verdict that refuses, and keeps the fact.
+func (s *session) refuse(ctx context.Context, m *message, v policy.Verdict) error {
+	answer := refusalOf(v)
+	s.logRefused("DATA", answer, &m.envelope, v.Rule+": "+v.Reason)
+	s.note(ctx, m, policy.Event{
+		Kind: policy.Refused, Rule: v.Rule, Reason: v.Reason, Reply: replyOf(answer).String(),
+	})
+	return answer
+}
+
+// note adds to the journal what is not worth refusing a message for when it fails.
+func (s *session) note(ctx context.Context, m *message, e policy.Event) {
+	e.Time, e.Actor = s.relay.clock(), actor
+	c := store.Change{Message: m.id, Events: []policy.Event{e}}
+	if e.Kind == policy.Refused && !m.offered {
+		c.Envelope = &m.envelope
+	}
+	if _, err := s.relay.journal.Commit(context.WithoutCancel(ctx), c); err != nil {
+		s.relay.log.Error("an event was not kept", zap.Stringer("id", m.id), zap.String("kind", string(e.Kind)), zap.Error(err))
+	}
+}
+
+// actor is who acts in the events of the front.
+const actor = "smtp"

@@ -1,0 +1,250 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"github.com/sendgate/sendgate/gateway/relay/upstream"
+	"github.com/sendgate/sendgate/policy"
+	"go.uber.org/zap"
+)
+
+// A session is a client's dialogue from EHLO to its end. It belongs to go-smtp's goroutine of the
+// connection; during BDAT also to the one that runs Data, for which Reset and end wait.
+type session struct {
+	relay      *Relay
+	settings   *Settings
+	wire       *wire
+	peer       *peer
+	server     *smtp.Server
+	helo       string
+	limit      int64 // octets of a message; 0 is none
+	mechanisms []string
+	login      string
+	trusted    bool // by its network
+	exchange   *exchange
+	probes     map[string]*probe // by upstream
+
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	mail   *transaction // nil outside
+	ended  bool
+	abort  context.CancelFunc // of the message that is being received
+	mailWG sync.WaitGroup     // it
+}
+
+// offerTimeout is how long EHLO waits for an upstream's.
+const offerTimeout = 5 * time.Second
+
+// newSession answers EHLO: the server offers what the upstream offers at this moment.
+func newSession(r *Relay, settings *Settings, c *smtp.Conn, w *wire, p *peer) *session {
+	s := &session{
+		relay: r, settings: settings, wire: w, peer: p, server: c.Server(),
+		helo:   cutText(strings.ToValidUTF8(c.Hostname(), "?"), maxHelo),
+		probes: map[string]*probe{},
+	}
+	s.ctx, s.cancel = context.WithCancel(p.conn.Context())
+	s.trusted = p.client.IsValid() && slices.ContainsFunc(settings.Config.Networks,
+		func(n netip.Prefix) bool { return n.Contains(p.client) })
+	offer := r.offer(s.ctx, settings.Router.Route(""))
+	s.limit = smaller(settings.Config.MaxMessageBytes, offer.Size)
+	s.mechanisms = readable(offer.Auth)
+	s.server.EnableSMTPUTF8 = offer.SMTPUTF8
+	s.server.EnableDSN = offer.DSN
+	s.server.EnableREQUIRETLS = offer.RequireTLS && w.secure
+	s.server.MaxMessageBytes = s.limit
+	if s.server.EnableREQUIRETLS {
+		w.extend("REQUIRETLS")
+	}
+	return s
+}
+
+// offer asks an upstream what it offers; of one that is away, what it last did.
+func (r *Relay) offer(ctx context.Context, up *upstream.Upstream) upstream.Capabilities {
+	ctx, cancel := context.WithTimeout(ctx, offerTimeout)
+	defer cancel()
+	offer, err := up.Capabilities(ctx)
+	if err != nil {
+		return r.absences.last(up.Name())
+	}
+	r.absences.met(up.Name(), offer)
+	return offer
+}
+
+// smaller gives the smaller of two limits, where 0 is none.
+func smaller(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// Mail begins a transaction. The upstream is asked when the first recipient is known.
+func (s *session) Mail(from string, o *smtp.MailOptions) error {
+	s.endExchange()
+	return s.answer("MAIL", s.begin(from, o))
+}
+
+func (s *session) begin(from string, o *smtp.MailOptions) error {
+	if s.mail != nil {
+		return errNested
+	}
+	if !s.trusted && s.login == "" {
+		return errRelayDenied
+	}
+	var sender policy.Address
+	if from != "" {
+		var err error
+		if sender, err = mailbox(from); err != nil {
+			return errBadSender
+		}
+	}
+	if !sender.IsASCII() && !o.UTF8 {
+		return errNeedsUTF8
+	}
+	if !s.owns(sender) {
+		return errNotOwner
+	}
+	t := newTransaction(s, sender, o)
+	if v := s.decide(&t.envelope, nil); v.Action == policy.Reject || v.Action == policy.Defer {
+		return s.denied("MAIL", v, &t.envelope)
+	}
+	s.setMail(t)
+	s.peer.conn.Busy()
+	return nil
+}
+
+// owns reports whether the client may use a sender address. Who did not authenticate is known by
+// that address alone: it must be somebody's.
+func (s *session) owns(sender policy.Address) bool {
+	if s.settings.Config.Senders != SendersOwn {
+		return true
+	}
+	d := s.settings.Directory
+	if s.login == "" {
+		return d.Find(sender.Key()) != nil
+	}
+	return d.Owns(d.Canonical(s.login, "", ""), sender)
+}
+
+// Rcpt gives the upstream's answer for a recipient.
+func (s *session) Rcpt(to string, o *smtp.RcptOptions) error {
+	s.endExchange()
+	if s.wire.bare {
+		to = "postmaster"
+	}
+	return s.answer("RCPT", s.add(to, o))
+}
+
+func (s *session) add(to string, o *smtp.RcptOptions) error {
+	t := s.mail
+	if t == nil {
+		return errInternal
+	}
+	recipient, err := newRecipient(to, o)
+	if err != nil {
+		return err
+	}
+	if !recipient.Address.IsASCII() && !t.envelope.UTF8 {
+		return errNeedsUTF8
+	}
+	// The rules look at this recipient alone: at ten thousand, all of them each time would be
+	// quadratic. All together are decided on at the end of the header.
+	one := t.envelope
+	one.Recipients = []policy.Recipient{recipient}
+	if v := s.decide(&one, nil); v.Action == policy.Reject || v.Action == policy.Defer {
+		return s.denied("RCPT", v, &one)
+	}
+	up := s.settings.Router.Route(recipient.Address)
+	reply, err := s.ask(t, up, recipient)
+	switch {
+	case errors.Is(err, upstream.ErrUnsafe):
+		return errBadRecipient
+	case err != nil:
+		// Its client is trusted or has proved who it is: the message can wait here.
+		t.away = true
+	case !reply.Positive():
+		return passOn(reply)
+	default:
+		s.wire.sayInstead(wholeAnswer(reply))
+	}
+	t.add(recipient, up)
+	// The library's limit is off by one (quirk test TestQuirkSizeLimit); content has the right one.
+	s.server.MaxMessageBytes = 0
+	return nil
+}
+
+// decide asks the rules.
+func (s *session) decide(e *policy.Envelope, h *header) policy.Verdict {
+	submission := policy.Submission{Time: s.relay.clock(), Envelope: e, Trusted: s.trusted || s.login != ""}
+	if h != nil {
+		submission.Header = h.values
+	}
+	return s.settings.Engine.Decide(s.ctx, submission)
+}
+
+// denied makes the answer of a verdict that refuses, and tells the operator why.
+func (s *session) denied(at string, v policy.Verdict, e *policy.Envelope) error {
+	answer := refusalOf(v)
+	s.logRefused(at, answer, e, v.Rule+": "+v.Reason)
+	return answer
+}
+
+// answer is where every refusal leaves a session.
+func (s *session) answer(at string, err error) error {
+	err = smtpError(err)
+	var refused *smtp.SMTPError
+	if errors.As(err, &refused) && refused.Code >= 400 {
+		s.relay.metrics.refuse(refused.Code)
+		s.relay.log.Debug("answered", append(s.facts(idNone, nil), zap.String("at", at), zap.Error(refused))...)
+	}
+	return err
+}
+
+// Reset ends the transaction.
+func (s *session) Reset() {
+	s.endExchange()
+	s.mu.Lock()
+	abort := s.abort
+	s.mu.Unlock()
+	if abort != nil {
+		abort() // RSET between two chunks
+	}
+	s.mailWG.Wait()
+	s.setMail(nil)
+	s.server.MaxMessageBytes = s.limit
+	s.peer.conn.Idle(func() { s.wire.hangUp(answerLeaving) })
+}
+
+func (s *session) setMail(t *transaction) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mail = t
+}
+
+// Logout is told by the library, perhaps while Data runs.
+func (s *session) Logout() error {
+	s.cancel()
+	return nil
+}
+
+// end waits for what is still running and closes the connections to the upstreams.
+func (s *session) end() {
+	s.cancel()
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.mailWG.Wait()
+	s.endExchange()
+	for _, p := range s.probes {
+		p.close()
+	}
+}

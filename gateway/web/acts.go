@@ -1,0 +1,151 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/sendgate/sendgate/policy"
+	"go.uber.org/zap"
+)
+
+var (
+	errHoldTime = problem(http.StatusUnprocessableEntity, "invalid_time",
+		`say how long with "for" ("10m", from now) or until when with "until", not both and not neither`)
+	errHoldFor = problem(http.StatusUnprocessableEntity, "invalid_time",
+		`"for" is a duration above zero, such as 90s, 10m or 1h30m`)
+	errHoldPast     = problem(http.StatusUnprocessableEntity, "invalid_time", `"until" is in the past: release the message instead`)
+	errNotRecipient = problem(http.StatusUnprocessableEntity, "invalid_address", "the message has no such recipient")
+	errReason       = problem(http.StatusUnprocessableEntity, "reason_required", "say why, in reason: it is kept with the message")
+)
+
+func (s *Server) releaseMessage(ctx context.Context, in *messageInput) (*messageOutput, error) {
+	id, err := s.existing(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.holder.Release(ctx, id, actor(ctx)); err != nil {
+		return nil, s.refused("release", err)
+	}
+	s.acted(ctx, "release", id)
+	return s.answer(id)
+}
+
+// A HoldRequest says how long a message is held.
+type HoldRequest struct {
+	For   string    `json:"for,omitempty" doc:"from now, as 90s, 10m or 1h30m"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+// huma does not see the parameters of an embedded type that is not exported.
+type holdInput struct {
+	ID   string `path:"id" doc:"sendgate's own id of the message"`
+	Body HoldRequest
+}
+
+func (s *Server) holdMessage(ctx context.Context, in *holdInput) (*messageOutput, error) {
+	id, err := s.existing(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	until, err := in.Body.end(s.now())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.holder.Hold(ctx, id, until.Add(s.margin()), actor(ctx)); err != nil {
+		return nil, s.refused("hold", err)
+	}
+	s.acted(ctx, "hold", id, zap.Time("until", until))
+	return s.answer(id)
+}
+
+// end is the time until which the message can surely be taken back, as people are shown it.
+func (h *HoldRequest) end(now time.Time) (time.Time, error) {
+	if (h.For == "") == h.Until.IsZero() {
+		return time.Time{}, errHoldTime
+	}
+	if h.For == "" {
+		if !h.Until.After(now) {
+			return time.Time{}, errHoldPast
+		}
+		return h.Until.UTC(), nil
+	}
+	d, err := time.ParseDuration(h.For)
+	if err != nil || d <= 0 {
+		return time.Time{}, errHoldFor
+	}
+	return now.Add(d).UTC(), nil
+}
+
+// A CancelRequest says why, and for whom when not for all.
+type CancelRequest struct {
+	Reason     string   `json:"reason" maxLength:"1000" required:"false" doc:"kept with the message"`
+	Recipients []string `json:"recipients,omitempty" nullable:"false" maxItems:"20000" doc:"addresses; none means all"`
+}
+
+type cancelInput struct {
+	ID   string `path:"id" doc:"sendgate's own id of the message"`
+	Body CancelRequest
+}
+
+func (s *Server) cancelMessage(ctx context.Context, in *cancelInput) (*messageOutput, error) {
+	id, err := s.existing(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.Body.Reason == "" && s.settings.Load().reasonRequired {
+		return nil, errReason
+	}
+	chosen, err := s.chosen(id, in.Body.Recipients)
+	if err != nil {
+		return nil, err
+	}
+	outcomes, err := s.holder.Cancel(ctx, id, chosen, in.Body.Reason, actor(ctx))
+	if err != nil {
+		return nil, s.refused("cancel", err)
+	}
+	if !anySuccess(outcomes) {
+		return nil, problem(http.StatusConflict, "not_cancelled", "nothing could be taken back: "+reasons(outcomes))
+	}
+	s.acted(ctx, "cancel", id, zap.Int("recipients", len(outcomes)))
+	return s.answer(id)
+}
+
+// chosen finds the indexes of the recipients with these addresses; nil is all of them.
+func (s *Server) chosen(id policy.ID, addresses []string) ([]int, error) {
+	if len(addresses) == 0 {
+		return nil, nil
+	}
+	rows, err := s.journal.Recipients(id)
+	if err != nil {
+		return nil, s.fail("read recipients", err)
+	}
+	wanted := newSelection(addresses)
+	indexes := wanted.of(rows)
+	if len(wanted.missing()) > 0 {
+		return nil, errNotRecipient
+	}
+	return indexes, nil
+}
+
+// existing parses the id of a message and makes sure that there is one.
+func (s *Server) existing(text string) (policy.ID, error) {
+	id, err := policy.ParseID(text)
+	if err != nil {
+		return id, errMessageID
+	}
+	if _, err := s.journal.Message(id); err != nil {
+		return id, s.fail("read message", err)
+	}
+	return id, nil
+}
+
+// refused turns an error of the holder into a problem.
+func (s *Server) refused(what string, err error) error {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return problem(http.StatusConflict, r.Code, r.Detail)
+	}
+	return s.fail(what, err)
+}

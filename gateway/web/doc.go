@@ -1,0 +1,47 @@
+// Package web is the HTTP API under /api/v1, and what monitors ask: /healthz, /readyz, /metrics.
+//
+// The API is the only way in for people and programs: the command line speaks it, and a dashboard
+// uses the same handlers. Its description in OpenAPI 3.1, made from the handlers, is at
+// /api/v1/openapi.json. Answers are JSON in snake_case, times are RFC 3339 in UTC, errors are
+// problem details with a code for programs and a detail for people.
+//
+// # Trust
+//
+// Every request is hostile until its token is known. Tokens are configured as SHA-256 hashes and
+// compared in constant time. The unix socket asks for no token: the kernel names its peer
+// (SO_PEERCRED), and only root and the user that sendgate runs as are let in, as administrators.
+// The probes are open to the configured networks, by default loopback. Foreign text (subjects,
+// replies) leaves only as JSON strings; nothing of it is written into HTML. A text of an internal
+// error goes to the log, never to the client.
+//
+// # Failure
+//
+// Whatever cannot be done is answered as a problem: 404 for what is not stored, 409 when somebody
+// else decided first, 503 when the journal cannot be written. An act was done when it was answered
+// 200. A recall is recorded before it acts and its outcome afterwards; one that a crash cut off is
+// finished at the next start.
+//
+// # Concurrency
+//
+// Handlers keep no state between requests; what the configuration can change while running stands
+// in one value that [Server.Reload] replaces as a whole. [Server.Serve] owns the listeners and waits for
+// everything it started.
+//
+// # Recalls in the journal
+//
+// A recall is two observations, recall_requested and recall_outcome, whose evidence is JSON. They
+// are about an id that stands for the UTC day of the recall and belongs to no message, so that one
+// timeline per day lists the recalls. What happened to each message is in the message's own
+// timeline; a recipient that was still moving is judged anew each time the recall is read.
+//
+// # Standards
+//
+// RFC 9110 (HTTP), RFC 9457 (problem details), RFC 6750 (bearer tokens), OpenAPI 3.1, and
+// server-sent events as WHATWG HTML 9.2 has them.
+//
+// # Limits
+//
+// A request body is at most 1 MiB. A recall covers at most 300 messages and 20,000 recipients. A
+// proxy on this machine makes every client look like loopback: list no loopback network in
+// status_networks then. The role user sees nothing yet.
+package web

@@ -1,0 +1,73 @@
+package web
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/store"
+	"go.uber.org/zap"
+)
+
+// Journal is what the API reads from the store, and where it records recalls.
+type Journal interface {
+	NewID() policy.ID
+	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
+	Message(id policy.ID) (store.Message, error)
+	Recipients(id policy.ID) ([]store.Recipient, error)
+	Timeline(id policy.ID) ([]store.Record, error)
+	Search(ctx context.Context, q store.Query, limit int, cursor string) (store.Page, error)
+	Subscribe(after uint64) *store.Subscription
+	Ready() error
+}
+
+// Holder decides about mail that sendgate still has. An error is inability; its own refusals are
+// [Refusal] values, so that the reason reaches the client.
+type Holder interface {
+	// Release lets held mail go now.
+	Release(ctx context.Context, id policy.ID, actor string) error
+	// Hold moves the end of a hold; until is when the mail is let go.
+	Hold(ctx context.Context, id policy.ID, until time.Time, actor string) error
+	// Cancel takes back those of the recipients (nil: all) that have not left, and says of each what
+	// it came to.
+	Cancel(ctx context.Context, id policy.ID, recipients []int, reason, actor string) ([]Outcome, error)
+}
+
+// An Outcome says what became of one recipient of a cancel or recall.
+type Outcome struct {
+	Recipient int    // index in the message
+	Code      string // one of the codes in outcomeTexts, such as "removed_from_hold"
+}
+
+// A Refusal is an error of [Holder] for what its rules do not allow: the message is not held any
+// more, the time is beyond the longest hold.
+type Refusal struct {
+	Code   string // for programs: "not_held", "hold_too_long"
+	Detail string // for people
+}
+
+// Error is the detail.
+func (r *Refusal) Error() string { return r.Detail }
+
+// A Part is something that /readyz reports on beside the store, such as an upstream. It does not
+// decide readiness: mail is accepted and waits while an upstream is away.
+type Part struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Needs is what a [Server] works with. All of it is required.
+type Needs struct {
+	Journal Journal
+	Holder  Holder
+	Metrics prometheus.Gatherer
+	// Parts reports on what readiness does not depend on.
+	Parts func() []Part
+	// Margin is how much later than shown mail is let go (policy: hold.margin).
+	Margin  func() time.Duration
+	Version string
+	Now     func() time.Time
+	Log     *zap.Logger
+}

@@ -1,0 +1,158 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/store"
+)
+
+const stranger = "01M7YTFR2000000000000000ZZ" // a valid id that nothing has
+
+func TestProblems(t *testing.T) {
+	r := newRig(t)
+	held := r.accept("alice@corp.example", "Report", "bob@example.net")
+	gone := r.accept("alice@corp.example", "Gone", "bob@example.net")
+	post[MessageDetail](r, "/api/v1/messages/"+gone+"/release", "")
+	r.observe(gone, policy.Event{Kind: policy.RelayedRemote, Reply: "250 Ok"})
+	r.holder.limit = 3600e9
+	many := `"` + strings.Repeat(held+`","`, 300) + held + `"`
+
+	for name, tt := range map[string]struct {
+		method, path, body string
+		status             int
+		code, detail       string
+	}{
+		"unknown path":           {"GET", "/api/v1/mail", "", 404, "not_found", "there is nothing at this path: /api/v1/openapi.json lists what there is"},
+		"unknown path outside":   {"GET", "/admin", "", 404, "not_found", "there is nothing at this path: /api/v1/openapi.json lists what there is"},
+		"wrong method":           {"DELETE", "/api/v1/messages/" + held, "", 405, "method_not_allowed", "this path does not know that method: see the Allow header"},
+		"not an id":              {"GET", "/api/v1/messages/17", "", 404, "not_found", "that is not the id of a message: an id has 26 letters and digits"},
+		"unknown message":        {"GET", "/api/v1/messages/" + stranger, "", 404, "not_found", "there is no such message, or it is older than events are kept"},
+		"release of unknown":     {"POST", "/api/v1/messages/" + stranger + "/release", "", 404, "not_found", "there is no such message, or it is older than events are kept"},
+		"release of gone":        {"POST", "/api/v1/messages/" + gone + "/release", "", 409, "not_held", "the message is not held"},
+		"bad query":              {"GET", "/api/v1/messages?q=sender:x", "", 422, "invalid_query", "sender: is not a field of a query; use from: to: subject: id: queue: state: before: after: or plain words of the subject"},
+		"bad cursor":             {"GET", "/api/v1/messages?cursor=5", "", 422, "invalid_cursor", "the cursor is not one of ours: use next of the page before"},
+		"bad cursor of recalls":  {"GET", "/api/v1/recalls?cursor=5", "", 422, "invalid_cursor", "the cursor is not one of ours: use next of the page before"},
+		"limit too high":         {"GET", "/api/v1/messages?limit=5000", "", 422, "invalid_request", "validation failed"},
+		"unknown parameter":      {"GET", "/api/v1/messages?sort=size", "", 422, "invalid_request", "validation failed"},
+		"unknown key":            {"POST", "/api/v1/recalls", `{"message_id":"x"}`, 422, "invalid_request", "validation failed"},
+		"not JSON":               {"POST", "/api/v1/recalls", `{`, 400, "invalid_request", "validation failed"},
+		"hold without time":      {"POST", "/api/v1/messages/" + held + "/hold", `{}`, 422, "invalid_time", `say how long with "for" ("10m", from now) or until when with "until", not both and not neither`},
+		"hold with two times":    {"POST", "/api/v1/messages/" + held + "/hold", `{"for":"1m","until":"2026-11-21T11:00:00Z"}`, 422, "invalid_time", `say how long with "for" ("10m", from now) or until when with "until", not both and not neither`},
+		"hold for nonsense":      {"POST", "/api/v1/messages/" + held + "/hold", `{"for":"-1m"}`, 422, "invalid_time", `"for" is a duration above zero, such as 90s, 10m or 1h30m`},
+		"hold until past":        {"POST", "/api/v1/messages/" + held + "/hold", `{"until":"2026-11-21T10:00:00Z"}`, 422, "invalid_time", `"until" is in the past: release the message instead`},
+		"hold too long":          {"POST", "/api/v1/messages/" + held + "/hold", `{"for":"2h"}`, 409, "hold_too_long", "a hold ends at most 1h from now"},
+		"cancel without reason":  {"POST", "/api/v1/messages/" + held + "/cancel", `{}`, 422, "reason_required", "say why, in reason: it is kept with the message"},
+		"cancel for a stranger":  {"POST", "/api/v1/messages/" + held + "/cancel", `{"reason":"x","recipients":["zoe@example.net"]}`, 422, "invalid_address", "the message has no such recipient"},
+		"cancel of gone":         {"POST", "/api/v1/messages/" + gone + "/cancel", `{"reason":"x"}`, 409, "not_cancelled", "nothing could be taken back: has left for another server"},
+		"recall of nothing":      {"POST", "/api/v1/recalls", `{"reason":"x"}`, 422, "invalid_request", "name messages in message_ids, or find them with query"},
+		"recall finds nothing":   {"POST", "/api/v1/recalls", `{"query":"from:zoe","reason":"x"}`, 404, "not_found", "the query finds no message"},
+		"recall of unknown":      {"POST", "/api/v1/recalls", `{"message_ids":["` + stranger + `"]}`, 404, "not_found", "there is no such message, or it is older than events are kept"},
+		"recall without reason":  {"POST", "/api/v1/recalls", `{"message_ids":["` + held + `"]}`, 422, "reason_required", "say why, in reason: it is kept with the message"},
+		"recall with bad query":  {"POST", "/api/v1/recalls", `{"query":"state:x","reason":"x"}`, 422, "invalid_query", ""},
+		"recall of 301 named":    {"POST", "/api/v1/recalls", `{"message_ids":[` + many + `]}`, 422, "invalid_request", "validation failed"},
+		"recall in strange mode": {"POST", "/api/v1/recalls", `{"message_ids":["` + held + `"],"group_mode":"some"}`, 422, "invalid_request", "validation failed"},
+		"unknown recall":         {"GET", "/api/v1/recalls/" + stranger, "", 404, "not_found", "there is no such recall"},
+		"not an id of a recall":  {"GET", "/api/v1/recalls/17", "", 404, "not_found", "there is no such recall"},
+		"events of a bad query":  {"GET", "/api/v1/events?q=state:x", "", 422, "invalid_query", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := r.ask(r.server, "secret-admin", tt.method, tt.path, tt.body)
+			wantProblem(t, w.Code, w.Header(), w.Body.Bytes(), tt.status, tt.code, tt.detail)
+		})
+	}
+}
+
+// wantProblem checks a problem; an empty detail stands for any.
+func wantProblem(t *testing.T, status int, header http.Header, body []byte, wantStatus int, code, detail string) {
+	t.Helper()
+	var p Problem
+	if err := json.Unmarshal(body, &p); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	if status != wantStatus || p.Status != wantStatus || p.Code != code || detail != "" && p.Detail != detail || p.Detail == "" {
+		t.Errorf("got %d %s %q, want %d %s %q", status, p.Code, p.Detail, wantStatus, code, detail)
+	}
+	if ct := header.Get("Content-Type"); ct != "application/problem+json" {
+		t.Errorf("content type %q", ct)
+	}
+	if p.Title != http.StatusText(wantStatus) {
+		t.Errorf("title %q", p.Title)
+	}
+}
+
+func TestWrongMethodNamesTheRightOnes(t *testing.T) {
+	r := newRig(t)
+	w := r.ask(r.server, "secret-admin", http.MethodDelete, "/api/v1/recalls", "")
+	if got := w.Header().Get("Allow"); got != "GET, HEAD, POST" {
+		t.Errorf("Allow: %q", got)
+	}
+}
+
+func TestErrorsOfTheHolderAreExplainedWithoutInternals(t *testing.T) {
+	r := newRig(t)
+	id := r.accept("alice@corp.example", "Report", "bob@example.net")
+	for name, tt := range map[string]struct {
+		err          error
+		status       int
+		code, detail string
+	}{
+		"conflict": {fmt.Errorf("release: %w", store.ErrConflict), 409, "conflict", "the message has changed meanwhile: look at it again"},
+		"full":     {store.ErrFull, 503, "store_full", "the disk is nearly full: nothing can be written until space is free"},
+		"closed":   {store.ErrClosed, 503, "shutting_down", "sendgate is shutting down"},
+		"broken":   {errBroken, 500, "internal", "something went wrong here: the log of sendgate says what"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.holder.fail = tt.err
+			for _, act := range []string{"release", "hold", "cancel"} {
+				body := map[string]string{"hold": `{"for":"1m"}`, "cancel": `{"reason":"x"}`}[act]
+				w := r.ask(r.server, "secret-admin", http.MethodPost, "/api/v1/messages/"+id+"/"+act, body)
+				wantProblem(t, w.Code, w.Header(), w.Body.Bytes(), tt.status, tt.code, tt.detail)
+				if strings.Contains(w.Body.String(), "sector") {
+					t.Errorf("an internal text went out: %s", w.Body)
+				}
+			}
+		})
+	}
+	if n := len(r.logs.FilterMessage("request").All()); n != 3 {
+		t.Errorf("%d lines in the log about what broke, want 3", n)
+	}
+}
+
+// brokenJournal cannot be read.
+type brokenJournal struct{ *store.Store }
+
+func (brokenJournal) Recipients(policy.ID) ([]store.Recipient, error) { return nil, errBroken }
+func (brokenJournal) Ready() error                                    { return store.ErrFull }
+
+func TestABrokenJournalIsAnInternalProblem(t *testing.T) {
+	r := newRig(t)
+	id := r.accept("alice@corp.example", "Report", "bob@example.net")
+	s := r.serverFor(brokenJournal{r.store})
+	w := r.ask(s, "secret-admin", http.MethodGet, "/api/v1/messages/"+id, "")
+	wantProblem(t, w.Code, w.Header(), w.Body.Bytes(), 500, "internal", "something went wrong here: the log of sendgate says what")
+}
+
+func TestLargeBodiesAreRefused(t *testing.T) {
+	r := newRig(t)
+	body := `{"reason":"` + strings.Repeat("x", maxBody) + `"}`
+	w := r.ask(r.server, "secret-admin", http.MethodPost, "/api/v1/recalls", body)
+	if w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestRefusalIsItsDetail(t *testing.T) {
+	var err error = &Refusal{Code: "not_held", Detail: "the message is not held"}
+	if got := fmt.Errorf("release: %w", err).Error(); got != "release: the message is not held" {
+		t.Errorf("got %q", got)
+	}
+	if !errors.As(err, new(*Refusal)) {
+		t.Error("not found again")
+	}
+}

@@ -1,0 +1,176 @@
+package web
+
+import (
+	"time"
+
+	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/store"
+)
+
+// A Message is a line of a list.
+type Message struct {
+	ID         string       `json:"id" doc:"sendgate's own id, a ULID"`
+	From       string       `json:"from" doc:"envelope sender; empty is the null sender"`
+	Subject    string       `json:"subject"`
+	Received   time.Time    `json:"received"`
+	State      policy.State `json:"state" doc:"of all recipients together; mixed when they came to different ends"`
+	Label      policy.Label `json:"label"`
+	Recipients int          `json:"recipients" doc:"how many there are"`
+	Size       int64        `json:"size" doc:"octets"`
+	HeldUntil  time.Time    `json:"held_until,omitzero" doc:"as long as it is held: until when it can surely be taken back"`
+	Identity   string       `json:"identity" doc:"whom it is counted for"`
+	MessageID  string       `json:"message_id,omitempty" doc:"the Message-ID field"`
+}
+
+// A MessageList is one page of messages, newest first.
+type MessageList struct {
+	Messages []Message `json:"messages" nullable:"false"`
+	Next     string    `json:"next,omitempty" doc:"cursor of the next page; absent on the last"`
+}
+
+// A MessageDetail is everything known of one message.
+type MessageDetail struct {
+	ID         string           `json:"id" doc:"sendgate's own id, a ULID"`
+	From       string           `json:"from" doc:"envelope sender; empty is the null sender"`
+	FromHeader string           `json:"from_header,omitempty" doc:"the From field"`
+	Subject    string           `json:"subject"`
+	Received   time.Time        `json:"received"`
+	Client     string           `json:"client,omitempty" doc:"address of the client"`
+	Identity   string           `json:"identity" doc:"whom it is counted for"`
+	Login      string           `json:"login,omitempty" doc:"SASL login"`
+	MessageID  string           `json:"message_id,omitempty" doc:"the Message-ID field"`
+	Direction  policy.Direction `json:"direction,omitempty"`
+	Front      policy.Front     `json:"front"`
+	Size       int64            `json:"size" doc:"octets"`
+	State      policy.State     `json:"state" doc:"of all recipients together; mixed when they came to different ends"`
+	Label      policy.Label     `json:"label"`
+	Revision   uint64           `json:"revision" doc:"counts decisions"`
+	HeldUntil  time.Time        `json:"held_until,omitzero" doc:"as long as it is held: until when it can surely be taken back"`
+	Recipients []Recipient      `json:"recipients" nullable:"false"`
+	Timeline   []TimelineEntry  `json:"timeline" nullable:"false" doc:"oldest first"`
+}
+
+// A Recipient is one recipient of a message and what became of it.
+type Recipient struct {
+	Address         string       `json:"address"`
+	OriginalAddress string       `json:"original_address,omitempty" doc:"ORCPT, where it was given"`
+	State           policy.State `json:"state"`
+	Label           policy.Label `json:"label"`
+	Since           time.Time    `json:"since" doc:"when the state was reached"`
+	Reply           string       `json:"reply,omitempty" doc:"the last SMTP reply, verbatim"`
+	Evidence        string       `json:"evidence,omitempty" doc:"from what the state is known, verbatim"`
+	Reason          string       `json:"reason,omitempty"`
+	Attempts        int          `json:"attempts" doc:"deliveries tried"`
+	NextTry         time.Time    `json:"next_try,omitzero"`
+	QueueID         string       `json:"queue_id,omitempty" doc:"the next hop's id of the message"`
+	Upstream        string       `json:"upstream,omitempty"`
+	MayBeDuplicate  bool         `json:"may_be_duplicate,omitempty" doc:"a crash left open whether it was sent before"`
+}
+
+// A TimelineEntry is one event of a message.
+type TimelineEntry struct {
+	Time           time.Time   `json:"time"`
+	Kind           policy.Kind `json:"kind"`
+	Actor          string      `json:"actor,omitempty" doc:"who acted: smtp, hold, api:NAME, socket:uid N"`
+	Node           string      `json:"node,omitempty"`
+	Recipients     []string    `json:"recipients,omitempty" nullable:"false" doc:"the addresses it is about"`
+	Until          time.Time   `json:"until,omitzero" doc:"end of the hold, or the next try"`
+	Rule           string      `json:"rule,omitempty"`
+	Reason         string      `json:"reason,omitempty"`
+	Reply          string      `json:"reply,omitempty"`
+	Evidence       string      `json:"evidence,omitempty"`
+	QueueID        string      `json:"queue_id,omitempty"`
+	Upstream       string      `json:"upstream,omitempty"`
+	MayBeDuplicate bool        `json:"may_be_duplicate,omitempty"`
+}
+
+func (s *Server) summary(m *store.Message) Message {
+	state, label := policy.Aggregate(m.States)
+	return Message{
+		ID: m.ID.String(), From: string(m.Envelope.Sender), Subject: m.Envelope.Subject,
+		Received: m.Envelope.Received.UTC(), State: state, Label: label, Recipients: m.Recipients,
+		Size: m.Envelope.Size, HeldUntil: s.heldUntil(m), Identity: m.Envelope.Identity, MessageID: m.Envelope.MessageID,
+	}
+}
+
+// heldUntil is the time that people are shown: the margin before the release.
+func (s *Server) heldUntil(m *store.Message) time.Time {
+	if m.States[policy.StateHeld] == 0 || m.Due.IsZero() {
+		return time.Time{}
+	}
+	return m.Due.Add(-s.margin()).UTC()
+}
+
+// detail reads everything about a message.
+func (s *Server) detail(id policy.ID) (*MessageDetail, error) {
+	m, err := s.journal.Message(id)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.journal.Recipients(id)
+	if err != nil {
+		return nil, err
+	}
+	records, err := s.journal.Timeline(id)
+	if err != nil {
+		return nil, err
+	}
+	state, label := policy.Aggregate(m.States)
+	e := &m.Envelope
+	d := &MessageDetail{
+		ID: m.ID.String(), From: string(e.Sender), FromHeader: e.From, Subject: e.Subject, Received: e.Received.UTC(),
+		Identity: e.Identity, Login: e.Login, MessageID: e.MessageID, Direction: e.Direction, Front: e.Front,
+		Size: e.Size, State: state, Label: label, Revision: m.Revision, HeldUntil: s.heldUntil(&m),
+		Recipients: make([]Recipient, len(rows)), Timeline: []TimelineEntry{},
+	}
+	if e.Client.IsValid() {
+		d.Client = e.Client.String()
+	}
+	addresses := make([]string, len(rows))
+	for i := range rows {
+		addresses[i] = string(rows[i].Address)
+		d.Recipients[i] = recipientView(&rows[i])
+	}
+	for _, r := range records {
+		for i := range r.Events {
+			entry := eventView(&r.Events[i])
+			entry.Recipients = addressesOf(&r.Events[i], addresses)
+			d.Timeline = append(d.Timeline, entry)
+		}
+	}
+	return d, nil
+}
+
+func recipientView(r *store.Recipient) Recipient {
+	v := Recipient{
+		Address: string(r.Address), OriginalAddress: r.Original, State: r.State, Label: r.State.Label(),
+		Since: r.Since.UTC(), Reply: r.Reply, Evidence: r.Evidence, Reason: r.Reason, Attempts: r.Attempts,
+		QueueID: r.QueueID, Upstream: r.Upstream, MayBeDuplicate: r.MayBeDuplicate,
+	}
+	if r.State == policy.StateDeferred || r.State == policy.StateQueued {
+		v.NextTry = r.Due.UTC()
+	}
+	return v
+}
+
+func eventView(e *policy.Event) TimelineEntry {
+	return TimelineEntry{
+		Time: e.Time.UTC(), Kind: e.Kind, Actor: e.Actor, Node: e.Node, Until: e.Until.UTC(), Rule: e.Rule,
+		Reason: e.Reason, Reply: e.Reply, Evidence: e.Evidence, QueueID: e.QueueID, Upstream: e.Upstream,
+		MayBeDuplicate: e.MayBeDuplicate,
+	}
+}
+
+// addressesOf names the recipients that an event is about.
+func addressesOf(e *policy.Event, all []string) []string {
+	if e.Recipients == nil {
+		return all
+	}
+	named := make([]string, 0, len(e.Recipients))
+	for _, i := range e.Recipients {
+		if i >= 0 && i < len(all) {
+			named = append(named, all[i])
+		}
+	}
+	return named
+}
