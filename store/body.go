@@ -186,6 +186,9 @@ func (r *bodyReader) load() error {
 		err = fmt.Errorf("%d octets where %d were written", len(r.rest), min(r.left, chunkSize))
 	}
 	if err != nil {
+		if m, gone := r.store.Message(r.id); gone != nil || m.BodyChunks == 0 {
+			return fmt.Errorf("body of %s: %w", r.id, ErrNotFound) // pruned meanwhile
+		}
 		return fmt.Errorf("%w: piece %d of the body of %s: %w", ErrDamaged, r.next, r.id, err)
 	}
 	r.next++

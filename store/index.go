@@ -39,8 +39,9 @@ func indexEntries(m *Message, rows []Recipient) [][]byte {
 	}
 	if !m.Due.IsZero() {
 		keys = append(keys, timeKey(keyDue, m.Due, m.ID))
-	} else if m.BodySize > 0 && m.final() {
-		keys = append(keys, timeKey(keyFinal, e.Received, m.ID))
+	}
+	if !m.Ended.IsZero() && m.BodySize > 0 {
+		keys = append(keys, timeKey(keyFinal, m.Ended, m.ID))
 	}
 	return keys
 }

@@ -34,6 +34,7 @@ const (
 	indexQueueID         = 'q'
 	indexState           = 's'
 	indexWord            = 'w'
+	indexRecord          = 'n'
 )
 
 // maxTerm bounds a term of an index; longer ones are cut and found by their beginning.
@@ -43,7 +44,8 @@ const idSize = 16
 
 var (
 	encoding = must(cbor.EncOptions{Time: cbor.TimeRFC3339NanoUTC, Sort: cbor.SortNone}.EncMode())
-	decoding = must(cbor.DecOptions{}.DecMode())
+	// What peers send need not be UTF-8; a row with it must stay readable.
+	decoding = must(cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode())
 )
 
 func must[T any](v T, err error) T {

@@ -25,6 +25,9 @@ func newFreshRows(c *Change) (*freshRows, error) {
 		return nil, errors.New("commit: an envelope without an identity")
 	}
 	env.Received = env.Received.UTC().Truncate(time.Microsecond)
+	if !storable(env.Received) {
+		return nil, fmt.Errorf("commit: received at %v: not a time of this era", env.Received)
+	}
 	m := Message{ID: c.Message, Envelope: env, Recipients: len(env.Recipients)}
 	m.Envelope.Recipients = nil
 	rows := make([]Recipient, len(env.Recipients))
@@ -44,6 +47,7 @@ func newFreshRows(c *Change) (*freshRows, error) {
 		}
 	}
 	m.summarise(rows)
+	m.end(env.Received)
 
 	f := &freshRows{revision: m.Revision, mutations: make([]mutation, 0, 16+3*len(rows))}
 	put := func(k, v []byte) { f.mutations = append(f.mutations, mutation{key: k, value: v}) }
@@ -62,7 +66,23 @@ func newFreshRows(c *Change) (*freshRows, error) {
 	for _, k := range indexEntries(&m, rows) {
 		put(k, nil)
 	}
+	for _, k := range eventEntries(m.ID, c.Events) {
+		put(k, nil)
+	}
 	return f, nil
+}
+
+// eventEntries gives the keys by which events are found or known again.
+func eventEntries(id policy.ID, events []policy.Event) (keys [][]byte) {
+	for _, e := range events {
+		if e.QueueID != "" {
+			keys = append(keys, indexKey(indexQueueID, term(e.QueueID), id))
+		}
+		if e.Key != "" {
+			keys = append(keys, seenKey(id, e.Key))
+		}
+	}
+	return keys
 }
 
 // project stages and flushes everything that a change writes.
@@ -82,29 +102,33 @@ func (s *Store) project(w *writer, p *pendingChange, batch uint64, position int)
 func (s *Store) projectRows(w *writer, p *pendingChange) error {
 	id := p.change.Message
 	m, err := readMessage(w.txn, id)
+	known := err == nil
 	switch {
-	case p.fresh != nil && err == nil:
-		return ErrConflict
-	case p.fresh != nil && errors.Is(err, ErrNotFound):
+	case !known && !errors.Is(err, ErrNotFound):
+		return err
+	case p.fresh != nil && known:
+		return fmt.Errorf("%w: there is a message with this id", ErrConflict)
+	case p.fresh != nil:
 		w.staged = append(w.staged, p.fresh.mutations...)
 		p.revision = p.fresh.revision
 		return nil
-	case errors.Is(err, ErrNotFound):
-		if decides(p.change.Events) {
-			return ErrNotFound
-		}
-		return nil // events about something that is not a message: only recorded
-	case err != nil:
+	case !known && decides(p.change.Events):
 		return err
+	case decides(p.change.Events) && p.change.Revision != m.Revision:
+		return fmt.Errorf("%w: revision %d, not %d", ErrConflict, m.Revision, p.change.Revision)
 	}
 	p.revision = m.Revision
-	if decides(p.change.Events) {
-		if p.change.Revision != m.Revision {
-			return fmt.Errorf("%w: revision %d, not %d", ErrConflict, m.Revision, p.change.Revision)
-		}
-	}
 	if err := dropKnown(w, p); err != nil || p.duplicate() {
 		return err
+	}
+	for _, k := range eventEntries(id, p.change.Events) {
+		w.set(k, nil)
+	}
+	if !known { // events about something that is not a message are only recorded
+		for _, e := range p.change.Events {
+			w.set(indexKey(indexRecord, string(e.Kind), id), nil)
+		}
+		return nil
 	}
 	return s.update(w, &m, p)
 }
@@ -115,14 +139,11 @@ func (s *Store) update(w *writer, m *Message, p *pendingChange) error {
 	if err != nil {
 		return err
 	}
-	states, due, final := maps.Clone(m.States), m.Due, m.final()
+	states, due, ended := maps.Clone(m.States), m.Due, m.Ended
 	dirty := map[int]bool{}
 	for _, e := range p.change.Events {
 		for _, i := range applyTo(rows, e) {
 			dirty[i] = true
-		}
-		if e.QueueID != "" {
-			w.set(indexKey(indexQueueID, e.QueueID, m.ID), nil)
 		}
 	}
 	if decides(p.change.Events) {
@@ -130,6 +151,7 @@ func (s *Store) update(w *writer, m *Message, p *pendingChange) error {
 		p.revision = m.Revision
 	}
 	m.summarise(rows)
+	m.end(s.cfg.Now())
 	for i := range dirty {
 		w.set(recipientKey(m.ID, i), encode(&rows[i]))
 	}
@@ -144,48 +166,52 @@ func (s *Store) update(w *writer, m *Message, p *pendingChange) error {
 			w.set(indexKey(indexState, string(st), m.ID), nil)
 		}
 	}
-	if !due.Equal(m.Due) {
-		if !due.IsZero() {
-			w.delete(timeKey(keyDue, due, m.ID))
-		}
-		if !m.Due.IsZero() {
-			w.set(timeKey(keyDue, m.Due, m.ID), nil)
-		}
-	}
-	if m.final() && !final && m.BodySize > 0 {
-		w.set(timeKey(keyFinal, s.cfg.Now(), m.ID), nil)
+	w.moveTime(keyDue, due, m.Due, m.ID)
+	if m.BodySize > 0 {
+		w.moveTime(keyFinal, ended, m.Ended, m.ID)
 	}
 	return nil
 }
 
-// dropKnown removes observations whose key was seen before and remembers the new keys.
+// moveTime replaces an entry of an index by time; there is none for the zero time.
+func (w *writer) moveTime(kind byte, from, to time.Time, id policy.ID) {
+	if from.Equal(to) {
+		return
+	}
+	if !from.IsZero() {
+		w.delete(timeKey(kind, from, id))
+	}
+	if !to.IsZero() {
+		w.set(timeKey(kind, to, id), nil)
+	}
+}
+
+// dropKnown removes the events whose key was seen before, also those that the change itself repeats.
 func dropKnown(w *writer, p *pendingChange) error {
-	known := 0
-	for _, e := range p.change.Events {
-		if e.Key == "" {
-			continue
+	var seen map[string]bool
+	var kept []policy.Event
+	for i, e := range p.change.Events {
+		known := seen[e.Key]
+		if e.Key != "" && !known {
+			_, err := w.txn.Get(seenKey(p.change.Message, e.Key))
+			if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
+				return err
+			}
+			if known = err == nil; seen == nil {
+				seen = map[string]bool{}
+			}
+			seen[e.Key] = true
 		}
-		k := seenKey(p.change.Message, e.Key)
-		switch _, err := w.txn.Get(k); {
-		case err == nil:
-			known++
-		case errors.Is(err, badger.ErrKeyNotFound):
-			w.set(k, nil)
-		default:
-			return err
+		if known && kept == nil {
+			kept = append(make([]policy.Event, 0, len(p.change.Events)), p.change.Events[:i]...)
+		}
+		if !known && kept != nil {
+			kept = append(kept, e)
 		}
 	}
-	if known == 0 {
-		return nil
+	if kept != nil {
+		p.change.Events, p.events = kept, encode(kept)
 	}
-	p.change.Events = slices.DeleteFunc(slices.Clone(p.change.Events), func(e policy.Event) bool {
-		if e.Key == "" {
-			return false
-		}
-		_, err := w.txn.Get(seenKey(p.change.Message, e.Key))
-		return err == nil
-	})
-	p.events = encode(p.change.Events)
 	return nil
 }
 
@@ -226,6 +252,16 @@ func (m *Message) summarise(rows []Recipient) {
 		if d := rows[i].Due; !d.IsZero() && (m.Due.IsZero() || d.Before(m.Due)) {
 			m.Due = d
 		}
+	}
+}
+
+// end notes when the last recipient reached its end.
+func (m *Message) end(now time.Time) {
+	switch {
+	case !m.final():
+		m.Ended = time.Time{}
+	case m.Ended.IsZero():
+		m.Ended = now.UTC().Truncate(time.Microsecond)
 	}
 }
 

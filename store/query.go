@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,25 +127,35 @@ func addressClause(kind, domainKind byte, value string) clause {
 	return clause{{kind: kind, term: term(policy.Address(value).Key())}}
 }
 
-// subjectClauses asks for every word, and for every pair of a run of CJK characters.
+// subjectClauses asks for every word, and for every pair of a run of CJK characters, as far as
+// words keeps them for a subject like this.
 func subjectClauses(value string) (clauses []clause) {
 	value, open := strings.CutSuffix(value, "*")
-	var runs [][]rune
-	var cjks []bool
+	kept := words(value)
+	add := func(t string, prefix bool) {
+		if i := slices.Index(kept, t); i >= 0 {
+			kept = slices.Delete(kept, i, i+1)
+			clauses = append(clauses, clause{{kind: indexWord, term: t, prefix: prefix}})
+		}
+	}
+	last := ""
 	eachRun(value, func(run []rune, cjk bool) {
-		runs = append(runs, append([]rune(nil), run...))
-		cjks = append(cjks, cjk)
-	})
-	for i, run := range runs {
+		last = ""
 		switch {
-		case cjks[i] && len(run) == 1:
-			clauses = append(clauses, clause{{kind: indexWord, term: string(run), prefix: true}})
-		case cjks[i]:
-			for j := range len(run) - 1 {
-				clauses = append(clauses, clause{{kind: indexWord, term: string(run[j : j+2])}})
+		case cjk && len(run) == 1:
+			add(string(run), true)
+		case cjk:
+			for i := range len(run) - 1 {
+				add(string(run[i:i+2]), false)
 			}
 		default:
-			clauses = append(clauses, clause{{kind: indexWord, term: term(string(run)), prefix: open && i == len(runs)-1}})
+			last = term(string(run))
+			add(last, false)
+		}
+	})
+	for i := range clauses {
+		if open && clauses[i][0].term == last {
+			clauses[i][0].prefix = true
 		}
 	}
 	if clauses == nil { // only punctuation: nothing can match
@@ -161,7 +172,7 @@ func parseWhen(s string, now time.Time) (time.Time, error) {
 		}
 	}
 	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if d, err := time.ParseDuration(days + "h"); err == nil && d > 0 && d < 1e6*time.Hour {
+		if d, err := time.ParseDuration(days + "h"); err == nil && d > 0 && d < 1e5*time.Hour {
 			return now.Add(-24 * d), nil
 		}
 	}

@@ -117,7 +117,8 @@ func (s *Store) keys(prefix []byte) (keys [][]byte, err error) {
 	return keys, err
 }
 
-// deleteAll deletes keys in as many transactions as it takes.
+// deleteAll deletes keys in as many transactions as it takes, in their order: a crash leaves a
+// rest, and no hole before it.
 func (s *Store) deleteAll(keys [][]byte) error {
 	wb := s.db.NewWriteBatch()
 	defer wb.Cancel()

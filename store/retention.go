@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -12,14 +13,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// Retention runs every pruneEvery. A clock that has jumped must not delete mail: within the process
-// time is monotonic (see pruneClock), and when the clock at the start is more than maxSilence past
-// the newest event, pruning waits for pruneGrace, in which an operator can mend it.
+// Retention runs every pruneEvery. A clock that has jumped must not delete mail; see pruneClock.
 const (
 	pruneEvery = 10 * time.Minute
 	maxSilence = 48 * time.Hour
 	pruneGrace = time.Hour
-	pruneChunk = 2000 // messages a round, so that a round stays short
+	pruneChunk = 2000 // keys looked at in a round
+	pruneGroup = 100  // messages in a transaction: the committer waits for it
 )
 
 func (s *Store) retentionLoop() {
@@ -29,39 +29,88 @@ func (s *Store) retentionLoop() {
 		if !ok {
 			return
 		}
-		if err := s.prune(ctx, now); err != nil && ctx.Err() == nil {
+		if err := s.retain(ctx, now); err != nil && ctx.Err() == nil {
 			s.cfg.Log.Warn("retention", zap.Error(err))
 		}
-		s.collectValueLog(ctx)
 	})
 }
 
-// pruneClock is wall time at the start plus what has really passed since.
+// retain is one round of retention.
+func (s *Store) retain(ctx context.Context, now time.Time) error {
+	if err := s.failed(); err != nil {
+		return err
+	}
+	return errors.Join(s.noteTime(now), s.prune(ctx, now), s.collectValueLog(ctx))
+}
+
+// pruneClock is the time for retention: the wall clock at the start plus what has really passed
+// since, and never later than the wall clock of now. When the start is more than maxSilence after
+// what was the time when the store was last open, it waits for pruneGrace, in which an operator can
+// mend the clock.
 type pruneClock struct {
-	wall    time.Time
-	started time.Time // with its monotonic reading
-	wait    time.Duration
+	wall    func() time.Time
+	passed  func() time.Duration // since the start
+	base    time.Time            // the time at the start
+	known   time.Time            // when the store was last open, the zero time when that is not known
+	suspect bool
 }
 
 func (s *Store) newPruneClock() pruneClock {
-	c := pruneClock{wall: s.cfg.Now().Round(0), started: time.Now()}
-	if newest, ok := s.batchTime(s.lastBatch.Load()); ok && c.wall.Sub(newest) > maxSilence {
-		c.wait = pruneGrace
-		s.cfg.Log.Warn("the clock is far past the newest event; nothing is pruned for an hour: check the time of this machine",
-			zap.Time("newest_event", newest), zap.Time("clock", c.wall))
+	started := time.Now()
+	c := pruneClock{
+		wall: s.cfg.Now, passed: func() time.Duration { return time.Since(started) },
+		base: s.cfg.Now().Round(0), known: s.notedTime(),
+	}
+	if c.suspect = c.jumped(c.base); c.suspect {
+		s.cfg.Log.Warn("the clock is far past the time when the store was last open; nothing is pruned for an hour: check the time of this machine",
+			zap.Time("last_open", c.known), zap.Time("clock", c.base))
 	}
 	return c
 }
 
+func (c *pruneClock) jumped(t time.Time) bool { return !c.known.IsZero() && t.Sub(c.known) > maxSilence }
+
+// now gives the time, or false while the clock is not believed.
 func (c *pruneClock) now() (time.Time, bool) {
-	passed := time.Since(c.started)
-	return c.wall.Add(passed), passed >= c.wait
+	wall, passed := c.wall().Round(0), c.passed()
+	if c.suspect {
+		if c.jumped(wall) && passed < pruneGrace {
+			return time.Time{}, false
+		}
+		c.suspect, c.base = false, wall.Add(-passed)
+	}
+	if t := c.base.Add(passed); t.Before(wall) {
+		return t, true
+	}
+	return wall, true
+}
+
+// noteTime records the time for the pruneClock of the next start.
+func (s *Store) noteTime(now time.Time) error {
+	s.rows.Lock()
+	defer s.rows.Unlock()
+	return s.db.Update(func(txn *badger.Txn) error {
+		return txn.Set(clockKey, binary.BigEndian.AppendUint64(nil, uint64(now.UnixMicro())))
+	})
+}
+
+// notedTime is the last noted time, or that of the newest batch if that is earlier.
+func (s *Store) notedTime() (t time.Time) {
+	newest, _ := s.batchTime(s.lastBatch.Load())
+	noted, ok := s.timeAt(clockKey)
+	if ok && (newest.IsZero() || noted.Before(newest)) {
+		return noted
+	}
+	return newest
 }
 
 // batchTime is when a batch was written.
-func (s *Store) batchTime(number uint64) (t time.Time, ok bool) {
+func (s *Store) batchTime(number uint64) (t time.Time, ok bool) { return s.timeAt(batchKey(number)) }
+
+// timeAt gives the time with which a value begins.
+func (s *Store) timeAt(key []byte) (t time.Time, ok bool) {
 	err := s.view(func(txn *badger.Txn) error {
-		item, err := txn.Get(batchKey(number))
+		item, err := txn.Get(key)
 		if err != nil {
 			return err
 		}
@@ -85,48 +134,59 @@ func (s *Store) prune(ctx context.Context, now time.Time) error {
 	return s.pruneBatches(ctx, cutoff)
 }
 
-// pruneBodies deletes the bodies of messages that reached their end before the cutoff. A message
-// that was resent meanwhile keeps its body: its entry goes, and comes anew with its new end.
+// pruneBodies deletes the bodies of messages that reached their end before the cutoff.
 func (s *Store) pruneBodies(ctx context.Context, cutoff time.Time) error {
 	for ctx.Err() == nil {
-		keys, err := s.keysBelow([]byte{keyFinal}, timeKey(keyFinal, cutoff, policy.ID{}), pruneChunk)
-		if err != nil || len(keys) == 0 {
+		entries, err := s.keysBelow([]byte{keyFinal}, timeKey(keyFinal, cutoff, policy.ID{}), pruneGroup)
+		if err != nil || len(entries) == 0 {
 			return err
 		}
-		for _, k := range keys {
-			if err := s.pruneBody(k); err != nil {
-				return err
-			}
+		if err := s.pruneSomeBodies(entries); err != nil {
+			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// pruneBody goes through the committer's rows in a transaction of its own: the row of a final
-// message is written by nobody else but by late observations, which lose nothing but this.
-func (s *Store) pruneBody(entry []byte) error {
-	_, id := parseTimeKey(entry)
+// pruneSomeBodies prunes in one transaction as many of the entries as fit.
+func (s *Store) pruneSomeBodies(entries [][]byte) error {
 	s.rows.Lock()
 	defer s.rows.Unlock()
-	return s.db.Update(func(txn *badger.Txn) error {
-		if err := txn.Delete(entry); err != nil {
-			return err
+	w := s.newWriter()
+	defer w.txn.Discard()
+	for i, entry := range entries {
+		err := w.pruneBody(entry)
+		if err == nil {
+			err = w.flush()
 		}
-		m, err := readMessage(txn, id)
-		if errors.Is(err, ErrNotFound) {
-			return nil
+		if errors.Is(err, errNoRoom) && i > 0 {
+			break
 		}
-		if err != nil || !m.final() {
-			return err
+		if err != nil {
+			return fmt.Errorf("prune body: %w", err)
 		}
-		for i := range m.BodyChunks {
-			if err := txn.Delete(bodyKey(id, i)); err != nil {
-				return err
-			}
-		}
-		m.BodyChunks, m.BodySize = 0, 0
-		return txn.Set(idKey(keyMessage, id), encode(&m))
-	})
+	}
+	return w.txn.Commit()
+}
+
+// pruneBody stages the end of a body. An entry without its message, or with one that was sent anew
+// meanwhile, is only a leftover.
+func (w *writer) pruneBody(entry []byte) error {
+	ended, id := parseTimeKey(entry)
+	w.delete(entry)
+	m, err := readMessage(w.txn, id)
+	if errors.Is(err, ErrNotFound) || err == nil && !m.Ended.Equal(ended) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i := range m.BodyChunks {
+		w.delete(bodyKey(id, i))
+	}
+	m.BodyChunks, m.BodySize = 0, 0
+	w.set(idKey(keyMessage, id), encode(&m))
+	return nil
 }
 
 // pruneMessages deletes what is older than the cutoff, except messages on which sendgate still has to act.
@@ -135,61 +195,81 @@ func (s *Store) pruneMessages(ctx context.Context, cutoff time.Time) error {
 	_ = last.SetTime(unixMilli(cutoff))
 	from := []byte{keyEvents}
 	for ctx.Err() == nil {
-		ids, err := s.idsBelow(from, idKey(keyEvents, last), pruneChunk)
+		ids, err := s.idsBelow(from, idKey(keyEvents, last), pruneGroup)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		for _, id := range ids {
-			if err := s.pruneMessage(id); err != nil {
-				return err
-			}
+		if err := s.pruneSomeMessages(ids); err != nil {
+			return err
 		}
 		from = append(idKey(keyEvents, ids[len(ids)-1]), 0xff)
 	}
 	return ctx.Err()
 }
 
-func (s *Store) pruneMessage(id policy.ID) error {
+func (s *Store) pruneSomeMessages(ids []policy.ID) error {
 	s.rows.Lock()
 	defer s.rows.Unlock()
 	var doomed [][]byte
-	err := s.view(func(txn *badger.Txn) error {
-		m, err := readMessage(txn, id)
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		if err != nil || !m.Due.IsZero() {
-			return err
-		}
-		rows, err := readRecipients(txn, &m)
+	for _, id := range ids {
+		keys, err := s.messageKeys(id)
 		if err != nil {
-			return err
-		}
-		doomed = append(indexEntries(&m, rows), idKey(keyMessage, id))
-		for i := range rows {
-			if q := rows[i].QueueID; q != "" {
-				doomed = append(doomed, indexKey(indexQueueID, term(q), id))
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if doomed == nil {
-		if _, err := s.Message(id); err == nil {
-			return nil // still to be acted on
-		}
-	}
-	for _, kind := range []byte{keyRecipient, keyEvents, keyBody, keySeen} {
-		keys, err := s.keys(idKey(kind, id))
-		if err != nil {
-			return err
+			return fmt.Errorf("prune %s: %w", id, err)
 		}
 		doomed = append(doomed, keys...)
 	}
 	return s.deleteAll(doomed)
 }
+
+// messageKeys lists all keys of a message, none when sendgate still has to act on it. They are
+// deleted in this order, maybe not all before a crash: indexes before the rows that name them, and
+// the events, by which pruneMessages finds the rest again, last.
+func (s *Store) messageKeys(id policy.ID) (keys [][]byte, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		m, err := readMessage(txn, id)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err == nil && !m.Due.IsZero() {
+			return errStillDue
+		}
+		var rows []Recipient
+		if err == nil {
+			rows, err = readRecipients(txn, &m)
+		}
+		if err != nil { // damaged: what cannot be derived from its rows stays behind
+			s.cfg.Log.Warn("retention of a damaged message", zap.Error(err))
+		}
+		keys = append(indexEntries(&m, rows), idKey(keyMessage, id))
+		return nil
+	})
+	if errors.Is(err, errStillDue) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	records, err := s.Timeline(id)
+	if err != nil {
+		s.cfg.Log.Warn("retention of a damaged message", zap.Error(err))
+	}
+	for _, r := range records {
+		keys = append(keys, eventEntries(id, r.Events)...)
+		for _, e := range r.Events {
+			keys = append(keys, indexKey(indexRecord, string(e.Kind), id))
+		}
+	}
+	for _, kind := range []byte{keyRecipient, keySeen, keyBody, keyEvents} {
+		more, err := s.keys(idKey(kind, id))
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, more...)
+	}
+	return keys, nil
+}
+
+var errStillDue = errors.New("sendgate still has to act on it")
 
 // pruneBatches deletes the batch records before the cutoff, from the oldest on, so that the numbers
 // that are left stay dense. The newest one always stays.
@@ -210,32 +290,11 @@ func (s *Store) pruneBatches(ctx context.Context, cutoff time.Time) error {
 		if len(old) == 0 {
 			return nil
 		}
-		if err := s.deleteInOrder(old); err != nil {
+		if err := s.deleteAll(old); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
-}
-
-// deleteInOrder deletes keys in one transaction each some hundred, oldest first, so that a crash
-// leaves no hole.
-func (s *Store) deleteInOrder(keys [][]byte) error {
-	for len(keys) > 0 {
-		n := min(len(keys), 500)
-		err := s.db.Update(func(txn *badger.Txn) error {
-			for _, k := range keys[:n] {
-				if err := txn.Delete(k); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		keys = keys[n:]
-	}
-	return nil
 }
 
 // keysBelow gives up to limit keys with the prefix that sort below end.
@@ -276,13 +335,14 @@ func (s *Store) idsBelow(from, end []byte, limit int) (ids []policy.ID, err erro
 
 // collectValueLog gives the space of deleted bodies back to the file system. Badger learns what is
 // dead when compaction drops the pointers, so this lags behind prune.
-func (s *Store) collectValueLog(ctx context.Context) {
+func (s *Store) collectValueLog(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := s.db.RunValueLogGC(0.4); err != nil {
-			if !errors.Is(err, badger.ErrNoRewrite) && !errors.Is(err, badger.ErrRejected) {
-				s.cfg.Log.Warn("value log", zap.Error(err))
+			if errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, badger.ErrRejected) {
+				return nil
 			}
-			return
+			return fmt.Errorf("collect value log: %w", err)
 		}
 	}
+	return nil
 }

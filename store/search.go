@@ -42,6 +42,9 @@ func (s *Store) Search(ctx context.Context, q Query, limit int, cursor string) (
 		if err != nil {
 			return page, fmt.Errorf("cursor %q: not one of ours", cursor)
 		}
+		if id == (policy.ID{}) {
+			return page, nil
+		}
 		top = before(id)
 	}
 	err = s.view(func(txn *badger.Txn) error {
@@ -107,15 +110,19 @@ func align(lists []list, at policy.ID) (policy.ID, bool) {
 	}
 }
 
-// bounds narrows the walk to the milliseconds of the times asked for; contains does the rest.
+// maxReceiving bounds how far the time in an id, made when a message began to come in, is from the
+// time at which it was received.
+const maxReceiving = 2 * time.Hour
+
+// bounds narrows the walk to ids about the times asked for; contains does the rest.
 func (q *Query) bounds(top policy.ID) (policy.ID, policy.ID) {
 	var bottom policy.ID
 	if !q.after.IsZero() {
-		_ = bottom.SetTime(unixMilli(q.after))
+		_ = bottom.SetTime(unixMilli(q.after.Add(-maxReceiving)))
 	}
 	if !q.before.IsZero() {
 		last := policy.ID(bytes.Repeat([]byte{0xff}, idSize))
-		_ = last.SetTime(unixMilli(q.before))
+		_ = last.SetTime(unixMilli(q.before.Add(maxReceiving)))
 		if last.Compare(top) < 0 {
 			top = last
 		}

@@ -23,6 +23,8 @@ var (
 	schemaKey = []byte{keyMeta, 's'}
 	// gapKey with a batch number: the batches from it up to the number in the value are known to be lost.
 	gapKey = []byte{keyMeta, 'g'}
+	// clockKey holds the time when the store was last open.
+	clockKey = []byte{keyMeta, 'c'}
 )
 
 // verify checks that what was written is there: the schema, and every batch up to the mark.
@@ -88,21 +90,27 @@ func (s *Store) holes() (found []hole, last uint64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	skip := func() { // gaps of several repairs may follow each other
+		for to := given[last+1]; to > last; to = given[last+1] {
+			last = to
+		}
+	}
 	err = s.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyBatch}})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
 			n := binary.BigEndian.Uint64(it.Item().Key()[1:])
-			if last != 0 && n != last+1 && given[last+1] != n-1 {
+			if last != 0 {
+				skip()
+			}
+			if last != 0 && n > last+1 {
 				found = append(found, hole{last + 1, n - 1})
 			}
 			last = n
 		}
 		return nil
 	})
-	if to := given[last+1]; to > last {
-		last = to
-	}
+	skip()
 	return found, last, err
 }
 

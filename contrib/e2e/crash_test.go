@@ -100,11 +100,13 @@ func (l *load) client(t *testing.T) {
 	}()
 	for {
 		i := int(l.next.Add(1)) - 1
-		if i >= l.messages || t.Context().Err() != nil {
+		if i >= l.messages {
 			return
 		}
-		for connection == nil && t.Context().Err() == nil {
-			connection, _ = smtp.Dial(l.smtp)
+		if connection == nil {
+			if connection = l.connect(t); connection == nil {
+				return
+			}
 		}
 		if err := sendNumbered(connection, i); err != nil {
 			connection.Close()
@@ -112,6 +114,22 @@ func (l *load) client(t *testing.T) {
 			continue
 		}
 		l.accepted[i].Store(true)
+	}
+}
+
+// connect tries until the gateway is there again; nil when the test ends.
+func (l *load) connect(t *testing.T) *smtp.Client {
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if c, err := smtp.Dial(l.smtp); err == nil {
+			return c
+		}
+		select {
+		case <-again.C:
+		case <-t.Context().Done():
+			return nil
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,10 +24,12 @@ const (
 	apiTokenHash = "6d8749c4fe00b757c1bc1c376a99f31d1bd38b422d44f5b6aa2d6a6c5e975cba"
 )
 
-// build makes the binary once for all tests, with the race detector.
+// build makes the binary once for all tests; where they are required, with the race detector, which
+// needs a C compiler.
 var build = sync.OnceValues(func() (binary string, err error) {
 	binary = filepath.Join(builds, "sendgate")
-	out, err := exec.Command("go", "build", "-race", "-o", binary, "github.com/sendgate/sendgate/cmd/sendgate").CombinedOutput()
+	race := fmt.Sprintf("-race=%t", required())
+	out, err := exec.Command("go", "build", race, "-o", binary, "github.com/sendgate/sendgate/cmd/sendgate").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build sendgate: %w\n%s", err, out)
 	}
@@ -175,15 +178,14 @@ type detail struct {
 		QueueID               string `json:"queue_id"`
 		MayBeDuplicate        bool   `json:"may_be_duplicate"`
 	}
-	Timeline []struct{ Kind string }
+	Timeline []event
 }
 
-func (d detail) kinds() string {
-	var all []string
-	for _, e := range d.Timeline {
-		all = append(all, e.Kind)
-	}
-	return strings.Join(all, " ")
+type event struct{ Kind string }
+
+// has reports whether something of the kind has happened to the message.
+func (d detail) has(kind string) bool {
+	return slices.ContainsFunc(d.Timeline, func(e event) bool { return e.Kind == kind })
 }
 
 func (g *gateway) message(t *testing.T, id string) detail {

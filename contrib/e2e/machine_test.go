@@ -41,11 +41,13 @@ func need(t *testing.T, programs ...string) {
 
 func lack(t *testing.T, format string, args ...any) {
 	t.Helper()
-	if os.Getenv("SENDGATE_E2E") == "require" {
+	if required() {
 		t.Fatalf(format, args...)
 	}
 	t.Skipf(format, args...)
 }
+
+func required() bool { return os.Getenv("SENDGATE_E2E") == "require" }
 
 // directory makes a private directory that the users of Postfix and Dovecot may pass through;
 // those of t.TempDir are closed to them.

@@ -165,7 +165,7 @@ func TestRecallWhileHeld(t *testing.T) {
 	g := startGateway(t, settings{upstream: plainUpstream(s.mta), hold: 10 * time.Minute})
 	ids := map[string]string{}
 	for _, subject := range []string{"first", "second", "third"} {
-		transcript, status := swaks(t, g.smtp, append(data(t, letter(subject)), "--from", "alice@corp.test", "--to", "bob@corp.test", "--to", "carol@corp.test")...)
+		transcript, status := swaks(t, g.smtp, append(data(t, letter(subject)), "--from", "alice@corp.test", "--to", "bob@corp.test,carol@corp.test")...)
 		if status != 0 {
 			t.Fatalf("swaks: %d\n%s", status, transcript)
 		}
@@ -177,7 +177,7 @@ func TestRecallWhileHeld(t *testing.T) {
 	g.call(t, "POST", "/recalls", map[string]any{"message_ids": []string{ids["second"]}, "recipients": []string{"carol@corp.test"}, "reason": "not for her"}, &answer)
 	for _, subject := range []string{"second", "third"} {
 		g.call(t, "POST", "/messages/"+ids[subject]+"/release", map[string]any{}, &answer)
-		g.call(t, "GET", "/messages/"+ids[subject], nil, &answer)
+		eventually(t, subject+" has left", func() bool { return g.message(t, ids[subject]).has("handed_over") })
 	}
 	untouched(t, s.boxes.await(t, "bob@corp.test", 2)[0], letter("second"))
 	if got := s.boxes.await(t, "carol@corp.test", 1); len(got) != 1 {

@@ -63,6 +63,7 @@
 //
 // # Limits
 //
-// A waiting message costs about 150 octets of memory. One process owns the queue: two nodes on one
-// journal would have to agree on attempts first.
+// A waiting message costs about 150 octets of memory. The monotonic clock stands still while the
+// machine sleeps: what was held then waits for the rest of its time after waking up. One
+// process owns the queue: two nodes on one journal would have to agree on attempts first.
 package hold

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -243,4 +244,27 @@ func BenchmarkDue(b *testing.B) {
 	for _, id := range ids {
 		await(b, st, id, func(m *store.Message) bool { return m.Due.IsZero() })
 	}
+}
+
+// BenchmarkLag lets 500 messages a second become due and reports how late their delivery began.
+func BenchmarkLag(b *testing.B) {
+	st := openStore(b)
+	sender := &counting{times: map[policy.ID][]time.Time{}}
+	start(b, st, sender)
+	ids, due := make([]policy.ID, b.N), make([]time.Time, b.N)
+	begin := time.Now().Add(time.Second + time.Duration(b.N)*200*time.Microsecond)
+	each(b.N, func(i int) {
+		due[i] = begin.Add(time.Duration(i) * 2 * time.Millisecond)
+		ids[i] = acceptInto(b, st, due[i], to("bob@x.example"))
+	})
+	for _, id := range ids {
+		await(b, st, id, func(m *store.Message) bool { return m.Due.IsZero() })
+	}
+	lags := make([]time.Duration, b.N)
+	for i, id := range ids {
+		lags[i] = sender.times[id][0].Sub(due[i])
+	}
+	slices.Sort(lags)
+	b.ReportMetric(float64(lags[b.N/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(lags[b.N*99/100].Microseconds())/1000, "p99-ms")
 }

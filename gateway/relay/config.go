@@ -56,6 +56,9 @@ type Listener struct {
 	ProxyFrom []netip.Prefix `yaml:"proxy_from"`
 }
 
+// SetDefaults fills an entry of a list before the file is read into it.
+func (l *Listener) SetDefaults() { *l = Listener{TLS: TLSNone} }
+
 // TLSMode says how TLS begins on a listener.
 type TLSMode string
 
@@ -108,8 +111,8 @@ func (c *Config) validateBounds(faults *policy.Faults) {
 	if c.MaxMessageBytes < 64<<10 {
 		faults.Add("max_message_bytes", c.MaxMessageBytes, "must be at least 65536")
 	}
-	if c.MaxRecipients < 100 || c.MaxRecipients > 100000 {
-		faults.Add("max_recipients", c.MaxRecipients, "must be between 100 (RFC 5321 4.5.3.1.8) and 100000")
+	if c.MaxRecipients < 100 || c.MaxRecipients > 20000 {
+		faults.Add("max_recipients", c.MaxRecipients, "must be between 100 (RFC 5321 4.5.3.1.8) and 20000")
 	}
 	if c.Connections < 1 {
 		faults.Add("connections", c.Connections, "must be at least 1")

@@ -234,7 +234,7 @@ func (c *client) mail(from string, to ...string) {
 // idIn finds our id in an answer.
 func idIn(t testing.TB, answer string) policy.ID {
 	t.Helper()
-	for _, word := range strings.FieldsFunc(answer, func(r rune) bool { return r == ' ' || r == ',' }) {
+	for _, word := range strings.FieldsFunc(answer, func(r rune) bool { return strings.ContainsRune(" ,;", r) }) {
 		if id, err := policy.ParseID(word); err == nil {
 			return id
 		}

@@ -34,7 +34,7 @@ var bodyBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bo
 
 // Data receives a message. What it returns is the answer; go-smtp drains the rest.
 func (s *session) Data(r io.Reader) error {
-	ctx, done, ok := s.beginData()
+	ctx, done, ok := s.beginData(r)
 	if !ok {
 		return s.answer("DATA", errInternal)
 	}
@@ -52,20 +52,21 @@ func (s *session) Data(r io.Reader) error {
 }
 
 // beginData says that a message is being received. It must be ended by done.
-func (s *session) beginData() (ctx context.Context, done func(), ok bool) {
+func (s *session) beginData(r io.Reader) (ctx context.Context, done func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.mail == nil {
 		return nil, nil, false
 	}
-	s.mailWG.Add(1)
+	s.receiving.Add(1)
+	s.chunks, _ = r.(*io.PipeReader)
 	ctx, s.abort = context.WithCancel(s.ctx)
 	return ctx, func() {
 		s.mu.Lock()
 		s.abort()
 		s.abort = nil
 		s.mu.Unlock()
-		s.mailWG.Done()
+		s.receiving.Done()
 	}, true
 }
 

@@ -3,7 +3,9 @@ package relay
 import (
 	"context"
 	"errors"
+	"io"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -34,11 +36,12 @@ type session struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu     sync.Mutex
-	mail   *transaction // nil outside
-	ended  bool
-	abort  context.CancelFunc // of the message that is being received
-	mailWG sync.WaitGroup     // it
+	mu        sync.Mutex
+	mail      *transaction // nil outside
+	ended     bool
+	abort     context.CancelFunc // of the message that is being received
+	receiving sync.WaitGroup     // it
+	chunks    *io.PipeReader     // that it comes from, when it comes by BDAT
 }
 
 // offerTimeout is how long EHLO waits for an upstream's.
@@ -212,16 +215,30 @@ func (s *session) answer(at string, err error) error {
 // Reset ends the transaction.
 func (s *session) Reset() {
 	s.endExchange()
-	s.mu.Lock()
-	abort := s.abort
-	s.mu.Unlock()
-	if abort != nil {
-		abort() // RSET between two chunks
-	}
-	s.mailWG.Wait()
+	s.endData()
 	s.setMail(nil)
 	s.server.MaxMessageBytes = s.limit
 	s.peer.conn.Idle(func() { s.wire.hangUp(answerLeaving) })
+}
+
+// endData waits for the message that is being received, and calls it off if it has not ended: that is
+// RSET between two chunks. go-smtp does not wait for its own goroutine, which could then give the
+// answer for this message to the next one; closing the pipe is the last that it does.
+func (s *session) endData() {
+	s.mu.Lock()
+	abort, chunks := s.abort, s.chunks
+	s.chunks = nil
+	s.mu.Unlock()
+	if abort != nil {
+		abort()
+	}
+	s.receiving.Wait()
+	for chunks != nil {
+		if _, err := chunks.Read(nil); err == io.ErrClosedPipe {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 func (s *session) setMail(t *transaction) {
@@ -242,7 +259,7 @@ func (s *session) end() {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
-	s.mailWG.Wait()
+	s.receiving.Wait()
 	s.endExchange()
 	for _, p := range s.probes {
 		p.close()

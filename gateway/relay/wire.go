@@ -161,8 +161,12 @@ func (w *wire) command(line []byte) []byte {
 		w.upgrading = w.flush() == nil
 		return nil
 	case "BDAT":
-		if n, ok := chunkSize(arg); ok && n > 0 {
+		n, ok := chunkSize(arg)
+		if ok && n > 0 {
 			w.phase, w.chunk = inChunk, n
+		} else if ok && !strings.Contains(arg, " ") {
+			// No octets and not the last: the library would start its goroutine and not wait for it.
+			return []byte("NOOP\r\n")
 		}
 	case "RCPT":
 		if rest, ok := cutPostmaster(arg); ok {

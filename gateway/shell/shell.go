@@ -196,6 +196,7 @@ func (s *Shell) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
 	ports, open := s.ports, s.connections()
+	s.ports = nil
 	s.mu.Unlock()
 	var errs []error
 	for _, p := range ports {

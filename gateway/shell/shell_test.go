@@ -67,7 +67,9 @@ func TestPausesBelowTheIdleLimitAreAllowed(t *testing.T) {
 
 func TestDripIsCut(t *testing.T) {
 	bubble(t, Limits{Idle: 5 * time.Minute, MinRate: 100}, func(t *testing.T, c *Conn, peer net.Conn) {
+		done := make(chan struct{})
 		go func() {
+			defer close(done)
 			for err := error(nil); err == nil; _, err = peer.Write([]byte("x")) {
 				time.Sleep(time.Second)
 			}
@@ -81,6 +83,7 @@ func TestDripIsCut(t *testing.T) {
 			t.Errorf("%d octets in %v", n, took)
 		}
 		c.Close()
+		<-done
 	})
 }
 
@@ -290,11 +293,11 @@ func TestProxyProtocol(t *testing.T) {
 	}{
 		"a balancer names an IPv4 client": {loopback, "PROXY TCP4 192.0.2.7 192.0.2.1 4000 25\r\n", "hello 192.0.2.7\n"},
 		"a balancer names an IPv6 client": {loopback, "PROXY TCP6 2001:db8::7 2001:db8::1 4000 25\r\n", "hello 2001:db8::7\n"},
-		"version 2":                        {loopback, "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\xc0\x00\x02\x01\x0f\xa0\x00\x19", "hello 192.0.2.7\n"},
-		"a balancer that does not say":     {loopback, "PROXY UNKNOWN\r\n", "hello invalid IP\n"},
-		"a balancer without a header":      {loopback, "EHLO client.test\r\n", ""},
-		"somebody else with a header":      {nil, "PROXY TCP4 192.0.2.7 192.0.2.1 4000 25\r\n", "hello 127.0.0.1\nPROXY TCP4"},
-		"somebody else without a header":   {nil, "EHLO client.test\r\n", "hello 127.0.0.1\nEHLO"},
+		"version 2":                       {loopback, "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\xc0\x00\x02\x01\x0f\xa0\x00\x19", "hello 192.0.2.7\n"},
+		"a balancer that does not say":    {loopback, "PROXY UNKNOWN\r\n", "hello invalid IP\n"},
+		"a balancer without a header":     {loopback, "EHLO client.test\r\n", ""},
+		"somebody else with a header":     {nil, "PROXY TCP4 192.0.2.7 192.0.2.1 4000 25\r\n", "hello 127.0.0.1\nPROXY TCP4"},
+		"somebody else without a header":  {nil, "EHLO client.test\r\n", "hello 127.0.0.1\nEHLO"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -163,7 +163,11 @@ func (s *Server) Serve(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          zap.NewStdLog(s.log),
 		ConnContext:       s.connContext,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate},
+		// Without NextProtos, the plain listener served first would switch HTTP/2 off for the server, and
+		// TLS would still announce it.
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12, GetCertificate: s.certificate, NextProtos: []string{"h2", "http/1.1"},
+		},
 	}
 	s.recoverRecalls()
 	g, ctx := errgroup.WithContext(ctx)

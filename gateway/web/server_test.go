@@ -146,9 +146,8 @@ func TestTLSUsesARenewedCertificate(t *testing.T) {
 	first := writeCertificate(t, cert, key, 1)
 	s := r.run(func(c *Config) { c.Certificate, c.Key = cert, key })
 	fetch := func(pool *x509.CertPool) (string, error) {
-		client := &http.Client{Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true, DisableKeepAlives: true,
-		}}
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
+		defer client.CloseIdleConnections()
 		resp, err := client.Get("https://" + s.Addr().String() + "/healthz")
 		if err != nil {
 			return "", err
@@ -205,13 +204,13 @@ func TestEventsOverHTTP2(t *testing.T) {
 	r := newRig(t)
 	h := httptest.NewUnstartedServer(r.server.Handler())
 	h.EnableHTTP2 = true
-	h.Config.WriteTimeout = 50 * time.Millisecond
-	r.server.heartbeat = 20 * time.Millisecond
+	h.Config.WriteTimeout = time.Second
+	r.server.heartbeat = 50 * time.Millisecond
 	h.StartTLS()
 	t.Cleanup(h.Close)
 	t.Cleanup(r.server.close)
 	s := follow(t, h, "", "")
-	for range 16 { // some 100 ms: twice the timeout
+	for start := time.Now(); time.Since(start) < 3*h.Config.WriteTimeout/2; {
 		s.line()
 	}
 	id := r.accept("alice@corp.example", "Report", "bob@example.net")

@@ -88,6 +88,7 @@ func (sink) SetWriteDeadline(time.Time) error { return nil }
 // the body.
 func FuzzBody(f *testing.F) {
 	f.Add([]byte("a\r\n.b\r\n"), 3)
+	f.Add([]byte(""), 1)
 	f.Add([]byte(".\r\n.\r\n"), 1)
 	f.Add([]byte("a\n.\r\nMAIL FROM:<x>\r\n"), 2)
 	f.Fuzz(func(t *testing.T, in []byte, piece int) {
@@ -107,7 +108,7 @@ func FuzzBody(f *testing.F) {
 		if i := bytes.Index(append([]byte("\r\n"), out...), []byte("\r\n.\r\n")); i+3 != len(out) {
 			t.Fatalf("%q ends at %d", out, i)
 		}
-		if bytes.Contains(out[:len(out)-5], []byte("\n.\r\n")) || bytes.Contains(out, []byte("\n.\n")) {
+		if bytes.Contains(out[:max(0, len(out)-5)], []byte("\n.\r\n")) || bytes.Contains(out, []byte("\n.\n")) {
 			t.Fatalf("%q ends early for servers that take a bare LF", out)
 		}
 		if bytes.Contains(bytes.ReplaceAll(in, []byte("\r\n"), nil), []byte("\n")) || bytes.ContainsRune(bytes.ReplaceAll(in, []byte("\r\n"), nil), '\r') {
@@ -216,7 +217,7 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// A server that stops reading must not hold us for ever (C1 of libraries.md).
+// A server that stops reading must not hold us for ever.
 func TestStallInBodyTimesOut(t *testing.T) {
 	_, d := stalled(t, func(c *Config) { c.Timeouts.Block = 50 * time.Millisecond })
 	if _, err := d.ReadFrom(endless{}); !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -231,8 +231,7 @@ func TestServersOfEqualPriorityTakeTurns(t *testing.T) {
 	}
 }
 
-// A body that cannot be read to its end must never be committed (libraries.md calls this C2 of
-// go-smtp's client).
+// A body that cannot be read to its end must never be committed: go-smtp's client does that.
 func TestFailedCopyIsNeverCommitted(t *testing.T) {
 	p := play(t, piped+begin+toB+"C: DATA\nS: 250 ok\nS: 250 ok\nS: 354 go\nEND")
 	u := newUpstream(t, testConfig(p.address()))
@@ -247,6 +246,17 @@ func TestFailedCopyIsNeverCommitted(t *testing.T) {
 	}
 	if len(u.pool.idle) != 0 {
 		t.Error("the connection went back to the pool")
+	}
+}
+
+// Servers say 552 and close when a message grows too large, without waiting for its end.
+func TestEarlyRefusalIsTheAnswer(t *testing.T) {
+	p := play(t, piped+begin+toB+toC+"C: DATA\nS: 250 ok\nS: 550 no\nS: 250 ok\nS: 354 go\nS: 552 5.3.4 Too big\nCLOSE")
+	u := newUpstream(t, testConfig(p.address()))
+	d := message("b@example", "c@example")
+	d.Open = func() (io.ReadCloser, error) { return io.NopCloser(endless{}), nil }
+	if got := summary(deliver(t, u, d)); got != "550 no\n552 5.3.4 Too big" {
+		t.Errorf("got\n%s", got)
 	}
 }
 

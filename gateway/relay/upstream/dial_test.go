@@ -286,6 +286,15 @@ func TestProbeLogsInWhenNobodyDid(t *testing.T) {
 	c.Close()
 }
 
+func TestProbeSaysThatTheLoginFailed(t *testing.T) {
+	p := play(t, greeting+"S: 250-sink\nS: 250 AUTH PLAIN\nC: AUTH PLAIN AGd3AHNlY3JldA==\nS: 454 4.7.0 Later\nEND")
+	c := probe(t, newUpstream(t, loginConfig(t, p.address(), "secret")))
+	_, err := c.Mail(t.Context(), "a@example", MailOptions{})
+	if err == nil || err.Error() != "log in: AUTH as gw was answered 454 4.7.0 Later" || !c.broken {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	login := greeting + "S: 250-sink\nS: 250 AUTH PLAIN\nC: AUTH PLAIN AGd3AHNlY3JldA==\n"
 	for _, test := range []struct{ name, path, script, want string }{

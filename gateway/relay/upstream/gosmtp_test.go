@@ -18,9 +18,8 @@ import (
 
 // A mailbox is a server made with go-smtp, and what it was given.
 type mailbox struct {
-	mu   sync.Mutex
-	got  []string // one line for each MAIL, RCPT and body
-	user string
+	mu  sync.Mutex
+	got []string // one line for each MAIL, RCPT and body
 }
 
 func (m *mailbox) note(format string, args ...any) {

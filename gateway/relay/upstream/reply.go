@@ -30,14 +30,10 @@ type Reply struct {
 	Text   string // without code and status, lines joined by "\n"
 }
 
-// Positive reports whether the server took it (2xx), Temporary whether it may be tried again (4xx),
-// Permanent whether it was refused for good (5xx).
+// Positive reports a 2xx: it was taken.
 func (r Reply) Positive() bool { return r.Code/100 == 2 }
 
-// Temporary reports a 4xx.
-func (r Reply) Temporary() bool { return r.Code/100 == 4 }
-
-// Permanent reports a 5xx.
+// Permanent reports a 5xx: it was refused for good.
 func (r Reply) Permanent() bool { return r.Code/100 == 5 }
 
 // String gives the reply on one line: "250 2.0.0 Ok: queued as 4X".
