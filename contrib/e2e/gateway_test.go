@@ -80,7 +80,7 @@ upstreams:
   - name: mx
 %[5]s
 policy:
-  hold: {default: %[6]s, margin: 1s}
+  hold: {default: %[6]s, margin: 0s}
 delivery:
   retry: {first: 1s, max: 2s, expire_after: 1h, delay_notice_after: 0s}
   %[9]s

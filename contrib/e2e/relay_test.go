@@ -25,8 +25,8 @@ func TestThroughGateway(t *testing.T) {
 
 	t.Run("held, let go, and untouched in the mailbox", func(t *testing.T) {
 		message := letter("held")
+		begun := time.Now()
 		transcript, status := swaks(t, g.smtp, append(data(t, message), "--from", "alice@corp.test", "--to", "bob@corp.test")...)
-		answered := time.Now()
 		if status != 0 {
 			t.Fatalf("swaks: %d\n%s", status, transcript)
 		}
@@ -35,7 +35,7 @@ func TestThroughGateway(t *testing.T) {
 			t.Errorf("the state is %s", d.State)
 		}
 		delivered := s.boxes.await(t, "bob@corp.test", 1)[0]
-		if early := hold - time.Since(answered); early > 100*time.Millisecond {
+		if early := hold - time.Since(begun); early > 0 {
 			t.Errorf("delivered %v before the hold ended", early)
 		}
 		trace := untouched(t, delivered, message)

@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -90,18 +88,4 @@ func submit(t *testing.T, server, from string, options *smtp.MailOptions, to []s
 		return "", err
 	}
 	return response.StatusText, nil
-}
-
-// trusting makes a TLS configuration that believes one certificate.
-func trusting(t *testing.T, certFile, host string) *tls.Config {
-	t.Helper()
-	text, err := os.ReadFile(certFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		t.Fatalf("no certificate in %s", certFile)
-	}
-	return &tls.Config{RootCAs: pool, ServerName: host}
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -27,6 +26,8 @@ import (
 const patience = 20 * time.Second
 
 var journal *store.Store // of all tests; messages are told apart by their ids
+
+var nopLog = zap.NewNop()
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
@@ -426,5 +427,3 @@ func (c *client) sendLetter(want string) string {
 	c.send(letterText)
 	return c.say(".", want)
 }
-
-var _ = fmt.Sprint

@@ -1,0 +1,93 @@
+package milter
+
+import (
+	"mime"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/emersion/go-message/charset"
+)
+
+// Bounds of a header.
+const (
+	maxHeader = 256 << 10 // octets that are kept
+	maxField  = 16 << 10  // octets of a field that are decoded
+	maxText   = 2048      // octets of a decoded field that are kept
+)
+
+// A header is the fields of a message in their order, undecoded.
+type header struct {
+	fields []field
+	size   int
+}
+
+type field struct {
+	name  string
+	value string // with its folds, as LF and white space
+}
+
+// add keeps a field, unless there are too many octets.
+func (h *header) add(name, value string) {
+	h.size += len(name) + len(value)
+	if h.size <= maxHeader {
+		h.fields = append(h.fields, field{name, value})
+	}
+}
+
+// values gives the fields of a name, unfolded and decoded to UTF-8.
+func (h *header) values(name string) []string {
+	var all []string
+	for _, f := range h.fields {
+		if strings.EqualFold(f.name, name) {
+			all = append(all, decodeField(f.value))
+		}
+	}
+	return all
+}
+
+// first gives the first field of a name, cut to what is kept of it.
+func (h *header) first(name string) string {
+	for _, f := range h.fields {
+		if strings.EqualFold(f.name, name) {
+			return cutText(decodeField(f.value), maxText)
+		}
+	}
+	return ""
+}
+
+// decodeField unfolds a field and decodes its encoded words (RFC 2047) from any charset that is
+// known; a field that cannot be decoded stays as it is.
+func decodeField(value string) string {
+	if len(value) > maxField {
+		value = value[:maxField]
+	}
+	value = strings.TrimSpace(unfold.Replace(value))
+	words := mime.WordDecoder{CharsetReader: charset.Reader}
+	if decoded, err := words.DecodeHeader(value); err == nil {
+		value = decoded
+	}
+	return cleanForeign(value)
+}
+
+var unfold = strings.NewReplacer("\r", "", "\n", "")
+
+// cleanForeign makes foreign text valid UTF-8 without control characters.
+func cleanForeign(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// cutText cuts between characters.
+func cutText(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
+}

@@ -1,0 +1,171 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gomilter "github.com/emersion/go-milter"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sendgate/sendgate/gateway/shell"
+	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/store"
+	"go.uber.org/zap"
+)
+
+// A Journal is the part of the store that the front needs.
+type Journal interface {
+	NewID() policy.ID
+	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
+	Recipients(id policy.ID) ([]store.Recipient, error)
+}
+
+// Settings are what a reload may change. What the sockets depend on (Config.Listen, Connections,
+// IdleTimeout) and Config.IDHeader are read once, by New.
+type Settings struct {
+	Config    Config
+	Engine    policy.Engine
+	Directory *policy.Directory
+	Needs     Needs
+}
+
+// Needs says what must be seen or answered before the end of a message. Each costs time. It is
+// agreed upon when a connection begins.
+type Needs struct {
+	// Envelope: the engine may refuse at MAIL and RCPT, so Postfix waits for an answer to each. Without
+	// it the engine is asked at the end of the message only.
+	Envelope bool
+	// Body: without it the size of a message is unknown.
+	Body bool
+}
+
+const (
+	drainTime = 30 * time.Second // for sessions to finish at the end
+	// decideTime bounds a decision; it stays below milter_command_timeout, 30 s.
+	decideTime = 25 * time.Second
+)
+
+// A Milter decides on the mail of a Postfix.
+type Milter struct {
+	hostname string
+	journal  Journal
+	clock    func() time.Time
+	log      *zap.Logger
+	settings atomic.Pointer[Settings]
+	shell    *shell.Shell
+	sockets  []net.Listener
+	keyed    *keyed // nil without an id header
+	notes    *notes
+	metrics  *metrics
+}
+
+// New makes a milter from valid settings. hostname stands in a Message-ID that is added. The error
+// is about the key of the id header.
+func New(hostname string, journal Journal, settings Settings, clock func() time.Time, log *zap.Logger) (*Milter, error) {
+	keyed, err := settings.Config.IDHeader.load()
+	if err != nil {
+		return nil, fmt.Errorf("id header: %w", err)
+	}
+	m := &Milter{
+		hostname: hostname,
+		journal:  journal,
+		clock:    clock,
+		log:      log,
+		keyed:    keyed,
+		shell:    shell.New(shell.Limits{Connections: settings.Config.Connections, Idle: settings.Config.IdleTimeout}, log),
+	}
+	m.metrics = newMetrics(m.shell.Open)
+	m.notes = newNotes(journal, m.noteLost)
+	m.Reload(settings)
+	return m, nil
+}
+
+// Reload changes the settings for messages that begin from now on.
+func (m *Milter) Reload(settings Settings) { m.settings.Store(&settings) }
+
+// Collectors are the milter's metrics.
+func (m *Milter) Collectors() []prometheus.Collector { return m.metrics.all() }
+
+// Listen opens all listeners, or none.
+func (m *Milter) Listen() error {
+	for _, l := range m.settings.Load().Config.Listen {
+		socket, err := l.open()
+		if err != nil {
+			err = fmt.Errorf("listen for Postfix on %s: %w", l.Address, err)
+			for _, s := range m.sockets {
+				err = errors.Join(err, s.Close())
+			}
+			m.sockets = nil
+			return err
+		}
+		m.sockets = append(m.sockets, socket)
+	}
+	return nil
+}
+
+// Addrs gives the addresses listened on, in the order of the configuration.
+func (m *Milter) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(m.sockets))
+	for i, s := range m.sockets {
+		addrs[i] = s.Addr()
+	}
+	return addrs
+}
+
+// Serve answers Postfix until ctx ends or a listener fails, then lets messages finish for half a
+// minute, and waits for the notes about them.
+func (m *Milter) Serve(ctx context.Context) error {
+	failed := make(chan error, len(m.sockets))
+	var serving sync.WaitGroup
+	for _, s := range m.sockets {
+		serving.Go(func() {
+			if err := m.shell.Serve(shell.Port{Listener: s}, m.converse); err != nil {
+				failed <- err
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if cut := m.shell.Drain(deadline); errors.Is(cut, context.DeadlineExceeded) {
+		m.log.Warn("sessions were cut off", zap.Duration("after", drainTime))
+	} else {
+		err = errors.Join(err, cut)
+	}
+	serving.Wait()
+	m.notes.wait()
+	return err
+}
+
+// converse serves one connection by a server of its own. The server's NewMilter gives the one
+// session whenever the library wants a new one (quirk test TestQuirkRefusalReplacesTheMilter).
+func (m *Milter) converse(c *shell.Conn) {
+	m.metrics.sessions.Inc()
+	o, err := readOffer(c)
+	if err != nil {
+		m.log.Debug("not a milter client", zap.Stringer("peer", c.RemoteAddr()), zap.Error(err))
+		return
+	}
+	s := &session{milter: m, wire: newWire(c)}
+	s.terms = agree(o, m.settings.Load().Needs, m.addsFields())
+	server := gomilter.Server{
+		NewMilter: func() gomilter.Milter { return s },
+		Actions:   s.terms.actions,
+		Protocol:  s.terms.protocol,
+	}
+	// It returns when the connection is closed, which is no error.
+	_ = server.Serve(&oneShot{conn: s.wire})
+}
+
+// addsFields reports whether fields may have to be added.
+func (m *Milter) addsFields() bool {
+	return m.keyed != nil || m.settings.Load().Config.AddMessageID
+}
