@@ -12,7 +12,12 @@ import (
 type deliverer struct{ routes *routes }
 
 // Upstream names where mail for a recipient goes.
-func (d deliverer) Upstream(recipient policy.Address) string { return d.routes.Route(recipient).Name() }
+func (d deliverer) Upstream(_ *policy.Envelope, recipient policy.Address) string {
+	return d.routes.Route(recipient).Name()
+}
+
+// Workers leaves the number to the configuration.
+func (d deliverer) Workers(string) int { return 0 }
 
 // Deliver tries once and says what the upstream's answers mean.
 func (d deliverer) Deliver(ctx context.Context, attempt hold.Delivery) []hold.Outcome {

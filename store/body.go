@@ -111,6 +111,7 @@ func (s *Store) dropBody(id policy.ID) error {
 	if err != nil {
 		return err
 	}
+	s.garbage.Add(int64(len(keys)) * chunkSize)
 	return s.deleteAll(append(keys, idKey(keyOpenBody, id)))
 }
 

@@ -22,6 +22,7 @@ const (
 	keyFinal     = 'k'
 	keyIndex     = 'x'
 	keyMeta      = 'M'
+	keyFiller    = 'z'
 )
 
 // Kinds of indexes.

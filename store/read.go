@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -56,6 +57,28 @@ func (s *Store) Timeline(id policy.ID) (records []Record, err error) {
 		err = fmt.Errorf("message %s: %w", id, ErrNotFound)
 	}
 	return records, err
+}
+
+// Records gives the ids of timelines that are no messages and contain an event of a kind, newest
+// first: those below before, or from the newest on when before is zero. At most MaxPage of them.
+func (s *Store) Records(ctx context.Context, kind policy.Kind, limit int, before policy.ID) (ids []policy.ID, err error) {
+	limit = max(1, min(limit, MaxPage))
+	top := lastPossible
+	if before != (policy.ID{}) {
+		top = previous(before)
+	}
+	err = s.view(func(txn *badger.Txn) error {
+		l := newPostings(txn, termPrefix(indexRecord, string(kind)))
+		defer l.close()
+		for id, ok := l.seek(top); ok && len(ids) < limit; id, ok = l.seek(previous(id)) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	return ids, err
 }
 
 // Due calls fn for every message on which sendgate has to act, in order of time, until fn returns false.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/sendgate/sendgate/policy"
@@ -16,14 +17,16 @@ type RepairReport struct {
 	Lost       []string    // runs of batches that were given up, in words
 	LastBatch  uint64      // the journal goes on after it
 	Messages   int         // messages that were read and are sound
+	Doubtful   int         // of these, messages that wait and may have been sent in what was lost
 	Unreadable []policy.ID // messages whose rows cannot be read; nothing is done with them
 	Bodiless   []policy.ID // messages that should have a body and have none that can be read
 }
 
 // Repair gives up batches that are missing, so that Open succeeds again: it records the gap and
-// goes on after the last number that was ever promised. It reads every message that is left, and
-// marks those whose body is gone and which were still to be sent as unknown, so that nobody waits
-// for them. It restores nothing. The store must not be open.
+// goes on after the last number that was ever promised. It reads every message that is left. Those
+// that wait to be sent are marked as possible duplicates when something was lost, because it may
+// have been their delivery; those whose body is gone become unknown, so that nobody waits for them.
+// It restores nothing. The store must not be open.
 func Repair(cfg Config) (report RepairReport, err error) {
 	s, err := open(cfg)
 	if err != nil {
@@ -47,20 +50,21 @@ func Repair(cfg Config) (report RepairReport, err error) {
 	}
 	for _, h := range holes {
 		report.Lost = append(report.Lost, describe([]hole{h}))
+	}
+	s.start(last)
+	if err := s.sweep(); err != nil {
+		return report, err
+	}
+	if err := s.inspect(&report); err != nil {
+		return report, err
+	}
+	for _, h := range holes { // last: who was interrupted before has to repair again
 		if err := s.giveUp(h); err != nil {
 			return report, fmt.Errorf("record the gap: %w", err)
 		}
 	}
-	report.LastBatch = last
-	s.start(last)
-	if err := s.writeWatermark(); err != nil {
-		return report, err
-	}
-	if err := s.sweep(); err != nil {
-		return report, err
-	}
-	err = s.inspect(&report)
-	return report, err
+	report.LastBatch = s.lastBatch.Load()
+	return report, s.writeWatermark()
 }
 
 func (s *Store) giveUp(h hole) error {
@@ -70,7 +74,7 @@ func (s *Store) giveUp(h hole) error {
 	})
 }
 
-// inspect reads everything that is left and settles the messages that cannot be sent any more.
+// inspect reads everything that is left and settles what it finds.
 func (s *Store) inspect(report *RepairReport) error {
 	keys, err := s.keys([]byte{keyMessage})
 	if err != nil {
@@ -79,31 +83,91 @@ func (s *Store) inspect(report *RepairReport) error {
 	go s.commitLoop()
 	defer func() { close(s.stop); <-s.committed }()
 	for _, k := range keys {
-		id := lastID(k)
-		m, err := s.Message(id)
-		if err == nil {
-			_, err = s.Recipients(id)
+		if err := s.settle(lastID(k), report); err != nil {
+			return fmt.Errorf("settle %s: %w", lastID(k), err)
 		}
-		if err != nil {
-			report.Unreadable = append(report.Unreadable, id)
-			continue
-		}
-		report.Messages++
-		if m.BodyChunks == 0 || s.readable(id) {
-			continue
-		}
+	}
+	return nil
+}
+
+func (s *Store) settle(id policy.ID, report *RepairReport) error {
+	m, err := s.Message(id)
+	var rows []Recipient
+	if err == nil {
+		rows, err = s.Recipients(id)
+	}
+	switch {
+	case err != nil:
+		report.Unreadable = append(report.Unreadable, id)
+		return nil
+	case m.BodyChunks > 0 && !s.readable(id):
 		report.Bodiless = append(report.Bodiless, id)
-		if m.Due.IsZero() {
+		return s.settleBodiless(&m)
+	}
+	report.Messages++
+	events := doubts(rows)
+	if len(report.Lost) == 0 || len(events) == 0 {
+		return nil
+	}
+	report.Doubtful++
+	_, err = s.Commit(context.Background(), Change{Message: id, Revision: m.Revision, Events: events})
+	return err
+}
+
+// doubts repeats what the recipients that wait are waiting for, with the mark of a possible duplicate.
+func doubts(rows []Recipient) (events []policy.Event) {
+	type wait struct {
+		kind        policy.Kind
+		until       time.Time
+		reply, rule string
+	}
+	found := map[wait]int{} // to the index in events
+	for i := range rows {
+		r := &rows[i]
+		if r.Due.IsZero() || r.State == policy.StateOffered { // what was offered is never sent again
 			continue
 		}
-		_, err = s.Commit(context.Background(), Change{Message: id, Events: []policy.Event{{
+		w := wait{policy.Deferred, r.Due, r.Reply, r.Rule}
+		if r.State == policy.StateHeld {
+			w.kind = policy.HoldChanged
+		}
+		j, ok := found[w]
+		if !ok {
+			j = len(events)
+			found[w] = j
+			events = append(events, policy.Event{
+				Kind: w.kind, Until: w.until, Reply: w.reply, Rule: w.rule, Actor: "repair", MayBeDuplicate: true,
+				Reason: "a part of the journal was lost, in which it may have been sent",
+			})
+		}
+		events[j].Recipients = append(events[j].Recipients, i)
+	}
+	return events
+}
+
+// settleBodiless ends a message whose body is gone.
+func (s *Store) settleBodiless(m *Message) error {
+	if !m.Due.IsZero() {
+		_, err := s.Commit(context.Background(), Change{Message: m.ID, Events: []policy.Event{{
 			Kind: policy.Unknown, Actor: "repair", Reason: "the body was lost with a part of the journal; the message cannot be sent",
 		}}})
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	s.rows.Lock()
+	defer s.rows.Unlock()
+	w := s.newWriter()
+	defer w.txn.Discard()
+	row, err := readMessage(w.txn, m.ID)
+	if err != nil {
+		return err
+	}
+	w.dropBody(&row)
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return w.txn.Commit()
 }
 
 func (s *Store) readable(id policy.ID) bool {

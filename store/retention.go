@@ -40,7 +40,7 @@ func (s *Store) retain(ctx context.Context, now time.Time) error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	return errors.Join(s.noteTime(now), s.prune(ctx, now), s.collectValueLog(ctx))
+	return errors.Join(s.note(now), s.prune(ctx, now))
 }
 
 // pruneClock is the time for retention: the wall clock at the start plus what has really passed
@@ -85,19 +85,20 @@ func (c *pruneClock) now() (time.Time, bool) {
 	return wall, true
 }
 
-// noteTime records the time for the pruneClock of the next start.
-func (s *Store) noteTime(now time.Time) error {
+// note records the time for the pruneClock of the next start, and the garbage for its collection.
+func (s *Store) note(now time.Time) error {
 	s.rows.Lock()
 	defer s.rows.Unlock()
 	return s.db.Update(func(txn *badger.Txn) error {
-		return txn.Set(clockKey, binary.BigEndian.AppendUint64(nil, uint64(now.UnixMicro())))
+		v := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMicro()))
+		return txn.Set(notesKey, binary.BigEndian.AppendUint64(v, uint64(max(0, s.garbage.Load()))))
 	})
 }
 
 // notedTime is the last noted time, or that of the newest batch if that is earlier.
 func (s *Store) notedTime() (t time.Time) {
 	newest, _ := s.batchTime(s.lastBatch.Load())
-	noted, ok := s.timeAt(clockKey)
+	noted, ok := s.timeAt(notesKey)
 	if ok && (newest.IsZero() || noted.Before(newest)) {
 		return noted
 	}
@@ -136,57 +137,74 @@ func (s *Store) prune(ctx context.Context, now time.Time) error {
 
 // pruneBodies deletes the bodies of messages that reached their end before the cutoff.
 func (s *Store) pruneBodies(ctx context.Context, cutoff time.Time) error {
+	from := []byte{keyFinal}
 	for ctx.Err() == nil {
-		entries, err := s.keysBelow([]byte{keyFinal}, timeKey(keyFinal, cutoff, policy.ID{}), pruneGroup)
+		entries, err := s.keysBetween(from, timeKey(keyFinal, cutoff, policy.ID{}), pruneGroup)
 		if err != nil || len(entries) == 0 {
 			return err
 		}
-		if err := s.pruneSomeBodies(entries); err != nil {
-			return err
+		pruned, err := s.pruneSomeBodies(entries)
+		if err != nil {
+			return fmt.Errorf("prune bodies: %w", err)
 		}
+		from = entries[pruned-1]
 	}
 	return ctx.Err()
 }
 
-// pruneSomeBodies prunes in one transaction as many of the entries as fit.
-func (s *Store) pruneSomeBodies(entries [][]byte) error {
+// pruneSomeBodies prunes in one transaction as many of the entries as fit, and tells how many.
+func (s *Store) pruneSomeBodies(entries [][]byte) (pruned int, err error) {
 	s.rows.Lock()
 	defer s.rows.Unlock()
 	w := s.newWriter()
 	defer w.txn.Discard()
-	for i, entry := range entries {
-		err := w.pruneBody(entry)
+	var octets int64
+	for _, entry := range entries {
+		n, err := w.pruneBody(entry)
 		if err == nil {
 			err = w.flush()
 		}
-		if errors.Is(err, errNoRoom) && i > 0 {
+		if errors.Is(err, errNoRoom) && pruned > 0 {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("prune body: %w", err)
+			return 0, err
 		}
+		octets += n
+		pruned++
 	}
-	return w.txn.Commit()
+	if err := w.txn.Commit(); err != nil {
+		return 0, err
+	}
+	s.garbage.Add(octets)
+	return pruned, nil
 }
 
-// pruneBody stages the end of a body. An entry without its message, or with one that was sent anew
-// meanwhile, is only a leftover.
-func (w *writer) pruneBody(entry []byte) error {
+// pruneBody stages the end of a body and gives its size. An entry without its message, or with one
+// that was sent anew meanwhile, is only a leftover.
+func (w *writer) pruneBody(entry []byte) (octets int64, err error) {
 	ended, id := parseTimeKey(entry)
 	w.delete(entry)
 	m, err := readMessage(w.txn, id)
 	if errors.Is(err, ErrNotFound) || err == nil && !m.Ended.Equal(ended) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		w.discard()
+		return 0, err
 	}
+	octets = m.BodySize
+	w.dropBody(&m)
+	return octets, nil
+}
+
+// dropBody stages the end of a body; its entry in the index of ends is left for pruneBodies.
+func (w *writer) dropBody(m *Message) {
 	for i := range m.BodyChunks {
-		w.delete(bodyKey(id, i))
+		w.delete(bodyKey(m.ID, i))
 	}
 	m.BodyChunks, m.BodySize = 0, 0
-	w.set(idKey(keyMessage, id), encode(&m))
-	return nil
+	w.set(idKey(keyMessage, m.ID), encode(m))
 }
 
 // pruneMessages deletes what is older than the cutoff, except messages on which sendgate still has to act.
@@ -274,8 +292,9 @@ var errStillDue = errors.New("sendgate still has to act on it")
 // pruneBatches deletes the batch records before the cutoff, from the oldest on, so that the numbers
 // that are left stay dense. The newest one always stays.
 func (s *Store) pruneBatches(ctx context.Context, cutoff time.Time) error {
+	from := []byte{keyBatch}
 	for ctx.Err() == nil {
-		keys, err := s.keysBelow([]byte{keyBatch}, batchKey(s.lastBatch.Load()), pruneChunk)
+		keys, err := s.keysBetween(from, batchKey(s.lastBatch.Load()), pruneChunk)
 		if err != nil {
 			return err
 		}
@@ -293,16 +312,19 @@ func (s *Store) pruneBatches(ctx context.Context, cutoff time.Time) error {
 		if err := s.deleteAll(old); err != nil {
 			return err
 		}
+		from = old[len(old)-1]
 	}
 	return ctx.Err()
 }
 
-// keysBelow gives up to limit keys with the prefix that sort below end.
-func (s *Store) keysBelow(prefix, end []byte, limit int) (keys [][]byte, err error) {
+// keysBetween gives up to limit keys of the kind that from begins with, from there on and below
+// end. Who deletes them goes on from the last one: from the beginning the engine would read all that
+// was deleted again.
+func (s *Store) keysBetween(from, end []byte, limit int) (keys [][]byte, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: from[:1]})
 		defer it.Close()
-		for it.Rewind(); it.Valid() && len(keys) < limit; it.Next() {
+		for it.Seek(from); it.Valid() && len(keys) < limit; it.Next() {
 			k := it.Item().Key()
 			if bytes.Compare(k, end) >= 0 {
 				break
@@ -333,16 +355,3 @@ func (s *Store) idsBelow(from, end []byte, limit int) (ids []policy.ID, err erro
 	return ids, err
 }
 
-// collectValueLog gives the space of deleted bodies back to the file system. Badger learns what is
-// dead when compaction drops the pointers, so this lags behind prune.
-func (s *Store) collectValueLog(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := s.db.RunValueLogGC(0.4); err != nil {
-			if errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, badger.ErrRejected) {
-				return nil
-			}
-			return fmt.Errorf("collect value log: %w", err)
-		}
-	}
-	return nil
-}

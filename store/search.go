@@ -36,7 +36,7 @@ var errTooBroad = errors.New("too many different values begin like this: type mo
 // rarest part and the page, not the number of messages.
 func (s *Store) Search(ctx context.Context, q Query, limit int, cursor string) (page Page, err error) {
 	limit = max(1, min(limit, MaxPage))
-	top := policy.ID(bytes.Repeat([]byte{0xff}, idSize))
+	top := lastPossible
 	if cursor != "" {
 		id, err := policy.ParseID(cursor)
 		if err != nil {
@@ -45,7 +45,7 @@ func (s *Store) Search(ctx context.Context, q Query, limit int, cursor string) (
 		if id == (policy.ID{}) {
 			return page, nil
 		}
-		top = before(id)
+		top = previous(id)
 	}
 	err = s.view(func(txn *badger.Txn) error {
 		lists, err := q.lists(txn)
@@ -87,7 +87,7 @@ func collect(ctx context.Context, txn *badger.Txn, q Query, lists []list, top po
 		if id == (policy.ID{}) {
 			return page, nil
 		}
-		at = before(id)
+		at = previous(id)
 	}
 }
 
@@ -121,7 +121,7 @@ func (q *Query) bounds(top policy.ID) (policy.ID, policy.ID) {
 		_ = bottom.SetTime(unixMilli(q.after.Add(-maxReceiving)))
 	}
 	if !q.before.IsZero() {
-		last := policy.ID(bytes.Repeat([]byte{0xff}, idSize))
+		last := lastPossible
 		_ = last.SetTime(unixMilli(q.before.Add(maxReceiving)))
 		if last.Compare(top) < 0 {
 			top = last
@@ -139,8 +139,11 @@ func (q *Query) contains(m *Message) bool {
 	return (q.after.IsZero() || !t.Before(q.after)) && (q.before.IsZero() || t.Before(q.before))
 }
 
-// before is the next lower id.
-func before(id policy.ID) policy.ID {
+// lastPossible sorts after every id.
+var lastPossible = policy.ID(bytes.Repeat([]byte{0xff}, idSize))
+
+// previous is the next lower id; that of the zero id is the last possible one.
+func previous(id policy.ID) policy.ID {
 	for i := idSize - 1; i >= 0; i-- {
 		id[i]--
 		if id[i] != math.MaxUint8 {

@@ -25,6 +25,9 @@ const (
 	valueLogSize   = 128 << 20
 )
 
+// engineDir is where in the data directory the engine has its files.
+const engineDir = "journal"
+
 // A Store is an open journal.
 type Store struct {
 	cfg  Config
@@ -45,6 +48,7 @@ type Store struct {
 	lastBatch atomic.Uint64
 	full      atomic.Bool
 	inFlight  atomic.Int64 // octets that were promised room and are being written
+	garbage   atomic.Int64 // octets of bodies that were deleted and are still on disk, about
 	failure   atomic.Pointer[error]
 	stats     struct{ batches, commits atomic.Uint64 }
 
@@ -68,6 +72,7 @@ func Open(cfg Config) (*Store, error) {
 	go s.commitLoop()
 	s.loops.Go(s.watermarkLoop)
 	s.loops.Go(s.retentionLoop)
+	s.loops.Go(s.garbageLoop)
 	return s, nil
 }
 
@@ -108,7 +113,7 @@ func open(cfg Config) (*Store, error) {
 }
 
 func (s *Store) engineOptions(key []byte) badger.Options {
-	o := badger.DefaultOptions(filepath.Join(s.cfg.Dir, "journal")).
+	o := badger.DefaultOptions(filepath.Join(s.cfg.Dir, engineDir)).
 		WithLogger(engineLog{s.cfg.Log.Sugar(), s.fail}).
 		WithSyncWrites(true).
 		WithDetectConflicts(false).

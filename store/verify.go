@@ -23,8 +23,8 @@ var (
 	schemaKey = []byte{keyMeta, 's'}
 	// gapKey with a batch number: the batches from it up to the number in the value are known to be lost.
 	gapKey = []byte{keyMeta, 'g'}
-	// clockKey holds the time when the store was last open.
-	clockKey = []byte{keyMeta, 'c'}
+	// notesKey holds the time when the store was last open, and the garbage then.
+	notesKey = []byte{keyMeta, 'n'}
 )
 
 // verify checks that what was written is there: the schema, and every batch up to the mark.
@@ -48,7 +48,33 @@ func (s *Store) verify() error {
 			"Restore a backup, or give them up with \"sendgate repair --data %s\"",
 			ErrDamaged, describe(holes), max(mark, last), s.cfg.Dir, s.cfg.Dir)
 	}
+	if err := s.verifyBodies(); err != nil {
+		return err
+	}
 	s.start(last)
+	return nil
+}
+
+// newestBodies is how many bodies are looked at at the start.
+const newestBodies = 16
+
+// verifyBodies reads the last piece of the newest bodies. The engine cuts its value log at the
+// first bad octet without a word, so that what was lost is the end, as in the journal.
+func (s *Store) verifyBodies() error {
+	page, err := s.Search(context.Background(), Query{}, newestBodies, "")
+	if err != nil {
+		return fmt.Errorf("verify bodies: %w", err)
+	}
+	for _, m := range page.Messages {
+		if m.BodyChunks == 0 {
+			continue
+		}
+		r := bodyReader{store: s, id: m.ID, next: m.BodyChunks - 1, left: m.BodySize - int64(m.BodyChunks-1)*chunkSize}
+		if err := r.load(); err != nil {
+			return fmt.Errorf("%w: more may be missing in %s. Restore a backup, or give up what is lost with \"sendgate repair --data %s\"",
+				err, s.cfg.Dir, s.cfg.Dir)
+		}
+	}
 	return nil
 }
 

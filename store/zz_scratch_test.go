@@ -108,7 +108,7 @@ func TestScratchGC(t *testing.T) {
 		s.db.DropPrefix([]byte{keyOpenBody})
 	}
 	show(fmt.Sprintf("%s in %v", os.Getenv("HOW"), time.Since(start)))
-	gc("after")
+	gc("after"); fmt.Println("garbage", s.garbage.Load()>>20, s.collect(context.Background(), 1<<20)); show("collected")
 	s.Close()
 	show("closed")
 	s, _ = Open(cfg)

@@ -27,7 +27,15 @@ func (s *Scheduler) attempt(ctx context.Context, upstream string, t *task) {
 		return
 	}
 	s.metrics.lag.Observe((s.clock() - t.at).Seconds())
-	outcomes := complete(s.sender.Deliver(ctx, d), len(d.Recipients))
+	answered := s.sender.Deliver(ctx, d)
+	if len(answered) == 0 {
+		s.mu.Lock()
+		t.pause = pauseAfterError
+		s.mu.Unlock()
+		s.landed(t, 0, nil)
+		return
+	}
+	outcomes := complete(answered, len(d.Recipients))
 	for i := range outcomes {
 		if s.suspect(t, &d.Recipients[i]) {
 			outcomes[i].MayBeDuplicate = true
@@ -51,9 +59,13 @@ func (s *Scheduler) landed(t *task, ended int, err error) {
 	s.mu.Lock()
 	t.lanes--
 	t.left -= ended
-	last := t.lanes == 0
+	last, pause := t.lanes == 0, t.pause
 	s.mu.Unlock()
-	if last {
+	switch {
+	case !last:
+	case pause > 0:
+		s.finishAt(t, pause)
+	default:
 		s.finish(t)
 	}
 }
@@ -80,7 +92,7 @@ func (s *Scheduler) delivery(v *snapshot, upstream string, t *task) Delivery {
 	limit := s.limit(&v.message)
 	for i := range v.recipients {
 		r := &v.recipients[i]
-		if !deliverable(r, limit) || s.sender.Upstream(r.Address) != upstream {
+		if !deliverable(r, limit) || s.sender.Upstream(&v.message.Envelope, r.Address) != upstream {
 			continue
 		}
 		d.Recipients = append(d.Recipients, *r)
@@ -101,7 +113,7 @@ func complete(outcomes []Outcome, recipients int) []Outcome {
 	copy(all, outcomes)
 	for i := range all {
 		switch all[i].Kind {
-		case policy.HandedOver, policy.DeliveredMailbox, policy.RelayedRemote, policy.Deferred, policy.Bounced:
+		case policy.HandedOver, policy.DeliveredMailbox, policy.RelayedRemote, policy.Queued, policy.Deferred, policy.Bounced:
 		default:
 			all[i].Kind = policy.Deferred
 		}

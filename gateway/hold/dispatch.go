@@ -93,7 +93,7 @@ func (s *Scheduler) queue(ctx context.Context, t *task, m store.Message) error {
 		if !deliverable(r, limit) {
 			continue
 		}
-		if u := s.sender.Upstream(r.Address); !seen[u] {
+		if u := s.sender.Upstream(&m.Envelope, r.Address); !seen[u] {
 			seen[u] = true
 			upstreams = append(upstreams, u)
 		}

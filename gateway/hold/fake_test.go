@@ -186,6 +186,7 @@ type upstreams struct {
 	delay  time.Duration
 	active int
 	most   int
+	away   bool // nothing can be tried
 }
 
 type try struct {
@@ -193,7 +194,8 @@ type try struct {
 	Delivery
 }
 
-func (u *upstreams) Upstream(a policy.Address) string { return a.Domain() }
+func (u *upstreams) Upstream(_ *policy.Envelope, a policy.Address) string { return a.Domain() }
+func (u *upstreams) Workers(string) int                                   { return 0 }
 
 func (u *upstreams) Deliver(ctx context.Context, d Delivery) []Outcome {
 	u.mu.Lock()
@@ -207,6 +209,12 @@ func (u *upstreams) Deliver(ctx context.Context, d Delivery) []Outcome {
 		case <-time.After(delay):
 		case <-ctx.Done():
 		}
+	}
+	u.mu.Lock()
+	away := u.away
+	u.mu.Unlock()
+	if away {
+		return nil
 	}
 	outcomes := make([]Outcome, len(d.Recipients))
 	for i, r := range d.Recipients {

@@ -17,7 +17,7 @@ type lane struct {
 
 // lanes holds a lane for each upstream, so that a slow one holds up only its own mail.
 type lanes struct {
-	most int // workers in a lane
+	most func(name string) int // workers in a lane
 	work func(ctx context.Context, upstream string, t *task)
 
 	mu      sync.Mutex
@@ -26,7 +26,7 @@ type lanes struct {
 	workers sync.WaitGroup
 }
 
-func newLanes(most int, work func(context.Context, string, *task)) *lanes {
+func newLanes(most func(string) int, work func(context.Context, string, *task)) *lanes {
 	return &lanes{most: most, work: work, byName: map[string]*lane{}}
 }
 
@@ -43,7 +43,7 @@ func (ls *lanes) add(ctx context.Context, name string, t *task) {
 		ls.byName[name] = l
 	}
 	l.queue = append(l.queue, t)
-	if l.workers < ls.most {
+	if l.workers < ls.most(name) {
 		l.workers++
 		ls.workers.Go(func() {
 			for t := ls.take(l); t != nil; t = ls.take(l) {

@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -58,6 +59,8 @@ type task struct {
 	snapshot *snapshot
 	lanes    int // upstreams that have not finished
 	left     int // recipients for whom there is something to do, now or later
+	// pause is set when an upstream could not be tried at all: look again after it.
+	pause time.Duration
 	// touched is set when somebody committed something meanwhile: look again when the task ends.
 	touched bool
 	// canceled is set when recipients were taken back meanwhile: a snapshot may be from before.
@@ -82,7 +85,7 @@ func New(cfg Config, journal Journal, feed Feed, sender Sender, bouncer Bouncer,
 		settling: make(chan struct{}, maxSettling), waiting: newTimetable(), busy: map[policy.ID]*task{},
 		sooner: make(chan struct{}, 1), decision: make(chan *task),
 	}
-	s.lanes = newLanes(cfg.Workers, s.attempt)
+	s.lanes = newLanes(func(upstream string) int { return cmp.Or(sender.Workers(upstream), cfg.Workers) }, s.attempt)
 	s.metrics = newMetrics(s)
 	if err := s.load(); err != nil {
 		return nil, fmt.Errorf("read what is due: %w", err)

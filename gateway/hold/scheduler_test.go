@@ -253,6 +253,28 @@ func TestEachRecipientItsOutcome(t *testing.T) {
 	})
 }
 
+func TestWhatCouldNotBeTriedIsLookedAtAgain(t *testing.T) {
+	virtual(t, func(b *bench) {
+		b.sender.away = true
+		b.run()
+		id := b.accept(0, to("bob@x.example")...)
+		synctest.Wait()
+		if r := b.row(id, 0); r.State != policy.StateQueued || r.Attempts != 0 {
+			t.Errorf("after a try that was none: %s, %d attempts", r.State, r.Attempts)
+		}
+		b.sender.mu.Lock()
+		b.sender.away = false
+		b.sender.mu.Unlock()
+		later(pauseAfterError)
+		if got := b.states(id)[0]; got != policy.StateRelayedRemote {
+			t.Errorf("state %s", got)
+		}
+		if tries := len(b.sender.seen()); tries != 2 {
+			t.Errorf("%d tries, want 2", tries)
+		}
+	})
+}
+
 func TestASlowUpstreamHoldsUpOnlyItsOwn(t *testing.T) {
 	virtual(t, func(b *bench) {
 		b.cfg.Workers = 2

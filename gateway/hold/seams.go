@@ -23,13 +23,18 @@ type Feed interface {
 	Next(ctx context.Context) (store.Record, error)
 }
 
-// A Sender hands messages to upstreams. It is safe for concurrent use.
+// A Sender hands messages to upstreams, or lets go what an MTA holds for us. It is safe for
+// concurrent use.
 type Sender interface {
-	// Upstream names where mail for a recipient goes. Recipients with the same upstream are delivered
-	// together, and a slow upstream holds up only its own.
-	Upstream(recipient policy.Address) string
+	// Upstream names where a message for a recipient goes. Recipients with the same upstream are
+	// delivered together, and a slow upstream holds up only its own.
+	Upstream(e *policy.Envelope, recipient policy.Address) string
+	// Workers is how many messages may be under way to an upstream at a time; 0 stands for
+	// Config.Workers.
+	Workers(upstream string) int
 	// Deliver tries once and gives one outcome for each of d.Recipients, in their order. When ctx ends
-	// it gives up what no upstream has answered for yet, as Deferred.
+	// it gives up what no upstream has answered for yet, as Deferred. No outcomes at all say that
+	// nothing could be tried: nothing is recorded, and the message is looked at again after a pause.
 	Deliver(ctx context.Context, d Delivery) []Outcome
 }
 
@@ -48,8 +53,8 @@ type Delivery struct {
 
 // An Outcome is what an attempt did for one recipient.
 type Outcome struct {
-	// Kind is HandedOver, DeliveredMailbox or RelayedRemote (what the upstream's 250 means), Deferred
-	// or Bounced. Anything else counts as Deferred.
+	// Kind is HandedOver, DeliveredMailbox or RelayedRemote (what the upstream's 250 means), Queued
+	// (an MTA's own hold let it go), Deferred or Bounced. Anything else counts as Deferred.
 	Kind     policy.Kind
 	Reply    string // the SMTP reply, or what went wrong before there was one
 	QueueID  string // the upstream's id of the message

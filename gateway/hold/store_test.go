@@ -98,7 +98,8 @@ type counting struct {
 	all   atomic.Int64
 }
 
-func (c *counting) Upstream(policy.Address) string { return "hub" }
+func (c *counting) Upstream(*policy.Envelope, policy.Address) string { return "hub" }
+func (c *counting) Workers(string) int                               { return 0 }
 
 func (c *counting) Deliver(_ context.Context, d Delivery) []Outcome {
 	now := time.Now()

@@ -242,8 +242,9 @@ func (m *Milter) same(id policy.ID, now []policy.Recipient) (indexes []int) {
 	return slices.Clip(indexes)
 }
 
-// undecided is the answer where we could not do our part.
+// undecided is the answer where we could not do our part. The message stays as it was.
 func (s *session) undecided(t *transaction, err error) reply {
+	s.wire.drop()
 	settings := s.milter.settings.Load()
 	if t != nil {
 		settings = t.settings

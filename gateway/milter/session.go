@@ -82,7 +82,7 @@ func (s *session) BodyChunk(chunk []byte, m *gomilter.Modifier) (gomilter.Respon
 func (s *session) Body(m *gomilter.Modifier) (gomilter.Response, error) {
 	s.wire.gather()
 	r := s.guard(func() reply { return s.end(m) })
-	s.wire.conclude(r.refuses())
+	s.wire.conclude()
 	s.mail = nil
 	return r, nil
 }

@@ -24,7 +24,7 @@ type transaction struct {
 
 var (
 	errNoMessage    = errors.New("the end of a message that did not begin")
-	errNoQueueID    = errors.New("Postfix gave no queue id (macro i): see milter_end_of_data_macros")
+	errNoQueueID    = errors.New("no queue id (macro i) came: see milter_end_of_data_macros")
 	errNoQuarantine = errors.New("the MTA does not offer quarantine")
 )
 

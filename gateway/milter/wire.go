@@ -42,37 +42,33 @@ func (w *wire) Read(p []byte) (int, error) {
 // Write sends a packet, or keeps it for the answer. After the answer to a message the connection may
 // be drained.
 func (w *wire) Write(p []byte) (int, error) {
-	switch w.stage {
-	case gathering:
+	if w.stage == gathering {
 		w.pending = append(w.pending, p...)
 		return len(p), nil
-	case concluding:
-		w.stage = inDialogue
-		if len(w.pending) == 0 {
-			break
-		}
-		_, err := w.Conn.Write(append(w.pending, p...))
-		w.pending = nil
-		w.Idle(nil)
-		return len(p), err
-	default:
-		return w.Conn.Write(p)
 	}
-	n, err := w.Conn.Write(p)
-	w.Idle(nil)
-	return n, err
+	packets := p
+	if len(w.pending) > 0 {
+		packets = append(w.pending, p...)
+		w.pending = nil
+	}
+	if _, err := w.Conn.Write(packets); err != nil {
+		return 0, err
+	}
+	if w.stage == concluding {
+		w.stage = inDialogue
+		w.Idle(nil)
+	}
+	return len(p), nil
 }
 
 // gather keeps packets from now on.
 func (w *wire) gather() { w.stage = gathering }
 
-// conclude sends what was gathered with the next packet, or drops it before a refusal.
-func (w *wire) conclude(refused bool) {
-	w.stage = concluding
-	if refused {
-		w.pending = nil
-	}
-}
+// drop forgets what was gathered.
+func (w *wire) drop() { w.pending = nil }
+
+// conclude sends what was gathered with the next packet.
+func (w *wire) conclude() { w.stage = concluding }
 
 // Close ends the connection, and what serves it.
 func (w *wire) Close() error {

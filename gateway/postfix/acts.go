@@ -15,7 +15,7 @@ func (s *Server) act(ctx context.Context, v verb, messages []Identity) []Result 
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	b := newBatch(messages)
-	s.identify(b, v == verbDelete)
+	s.identify(b)
 	switch v {
 	case verbHold:
 		s.hold(ctx, b)
@@ -90,9 +90,9 @@ func outcomeOf(err error) Outcome {
 
 // identify settles the messages that are not the ones meant. Those without an arrival time are taken
 // by their id alone.
-func (s *Server) identify(b *batch, all bool) {
+func (s *Server) identify(b *batch) {
 	b.settle(func(want *Identity, _ *Result) (Outcome, error) {
-		if want.Arrival.IsZero() && !all {
+		if want.Arrival.IsZero() {
 			return "", nil
 		}
 		_, err := s.spool.look(want)

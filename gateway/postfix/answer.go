@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/shell"
@@ -17,23 +18,23 @@ import (
 // caller is who asks, as the kernel knows it.
 type caller struct{ uid, pid int }
 
-var errBusy = errors.New("too many connections to the helper; try again")
-
-// errCaller tells somebody who has no business here what is the matter.
-func (s *Server) admit(who caller) error {
-	if who.uid == 0 || who.uid == s.config.UID {
-		return nil
-	}
-	return fmt.Errorf("user %d may not ask: only root and user %d may", who.uid, s.config.UID)
-}
+var (
+	errBusy      = errors.New("too many connections to the helper; try again")
+	errNotUnix   = errors.New("not a unix socket")
+	errLineLong  = errors.New("a line of the queue listing is too long")
+	errQuestions = errors.New("the request cannot be understood: it is not a request frame")
+)
 
 // answer is the life of a connection: who asks, the question, its answer.
 func (s *Server) answer(ctx context.Context, c *shell.Conn) {
-	c.Busy()
 	w := bufio.NewWriterSize(c, pieceSize)
-	who, err := s.converse(ctx, c, w)
+	who, q, err := s.question(c)
+	c.Busy()
+	l := auditLog{s.log.With(zap.Int("uid", who.uid), zap.Int("pid", who.pid))}
 	if err != nil {
-		s.log.Warn("refused", zap.Int("uid", who.uid), zap.Int("pid", who.pid), zap.Error(err))
+		l.refused(err)
+	} else if err = s.reply(ctx, q, w, l); err != nil {
+		l.trouble(q.Verb, err)
 	}
 	// A peer that has gone misses the end of its answer, and nothing else.
 	_, _ = w.WriteString(endFrame(err))
@@ -51,81 +52,157 @@ func endFrame(err error) string {
 	return b.String()
 }
 
-func (s *Server) converse(ctx context.Context, c *shell.Conn, w *bufio.Writer) (who caller, err error) {
+// question reads who asks and the one frame that a peer may send.
+func (s *Server) question(c *shell.Conn) (who caller, q request, err error) {
 	socket, ok := c.Conn.(*net.UnixConn)
 	if !ok {
-		return who, errors.New("not a unix socket")
+		return who, q, errNotUnix
 	}
 	if who, err = peerOf(socket); err != nil {
-		return who, err
+		return who, q, err
 	}
 	if err := s.admit(who); err != nil {
-		return who, err
+		return who, q, err
 	}
-	q, err := readQuestion(c)
-	if err != nil {
-		return who, err
-	}
-	switch q.Verb {
-	case verbList:
-		return who, s.list(ctx, q, who, w)
-	case verbRead:
-		return who, s.read(&q.Messages[0], who, w)
-	}
-	results := s.act(ctx, q.Verb, q.Messages)
-	s.record(q.Verb, who, results)
-	for i := range results {
-		if err := writeJSON(w, frameResult, &results[i]); err != nil {
-			return who, fmt.Errorf("%w: %w", errBroken, err)
-		}
-	}
-	return who, nil
-}
-
-// readQuestion reads the one frame that a peer may send.
-func readQuestion(c *shell.Conn) (request, error) {
 	if err := c.SetReadDeadline(time.Now().Add(questionTime)); err != nil {
-		return request{}, err
+		return who, q, err
 	}
 	kind, data, err := readFrame(c, maxRequest)
-	if err != nil {
-		return request{}, fmt.Errorf("read the request: %w", err)
+	switch {
+	case err != nil:
+		return who, q, fmt.Errorf("the request cannot be understood: %w", err)
+	case kind != frameRequest:
+		return who, q, errQuestions
 	}
-	if kind != frameRequest {
-		return request{}, fmt.Errorf("the request cannot be understood: it begins with %q", kind)
+	q, err = decodeRequest(data)
+	return who, q, err
+}
+
+// admit lets root in and the one user that the helper works for.
+func (s *Server) admit(who caller) error {
+	if who.uid == 0 || who.uid == s.config.UID {
+		return nil
 	}
-	return decodeRequest(data)
+	return fmt.Errorf("user %d may not ask: only root and user %d may", who.uid, s.config.UID)
+}
+
+// reply does what was asked.
+func (s *Server) reply(ctx context.Context, q request, w *bufio.Writer, l auditLog) error {
+	switch q.Verb {
+	case verbList:
+		return s.list(ctx, q, w, l)
+	case verbRead:
+		return s.read(&q.Messages[0], w, l)
+	}
+	results := s.act(ctx, q.Verb, q.Messages)
+	l.acted(q.Verb, results)
+	for i := range results {
+		if err := writeJSON(w, frameResult, &results[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // list passes postqueue's lines on, all or those of the ids that were named.
-func (s *Server) list(ctx context.Context, q request, who caller, w io.Writer) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	wanted := make(map[string]bool, len(q.Messages))
+func (s *Server) list(ctx context.Context, q request, w *bufio.Writer, l auditLog) error {
+	lines := &lister{w: w}
 	for i := range q.Messages {
-		wanted[q.Messages[i].ID] = true
+		if lines.wanted == nil {
+			lines.wanted = map[string]bool{}
+		}
+		lines.wanted[q.Messages[i].ID] = true
 	}
-	out, lines := io.Pipe()
-	var said string
-	ran := make(chan error, 1)
-	go func() {
-		var err error
-		said, err = s.programs.run(ctx, nil, lines, s.programs.postqueue, "-j")
-		_ = lines.CloseWithError(io.EOF) // never fails
-		ran <- err
-	}()
-	n, err := passLines(out, wanted, w)
-	cancel2 := func() { cancel(); _ = out.CloseWithError(errBroken) }
+	said, err := s.programs.run(ctx, nil, lines, s.programs.postqueue, "-j")
+	l.listed(lines.passed)
+	if lines.err != nil { // or else postqueue's own end says why it got nowhere
+		return lines.err
+	}
 	if err != nil {
-		cancel2()
-	}
-	failure := <-ran
-	s.log.Info("listed", zap.Int("messages", n), zap.Int("uid", who.uid), zap.Int("pid", who.pid))
-	switch {
-	case err != nil:
-		return err
-	case failure != nil:
-		return fmt.Errorf("%w: %s", failure, brief(said))
+		return fmt.Errorf("%w: %s", err, brief(said))
 	}
 	return nil
+}
+
+// A lister writes each line in a frame of its own.
+type lister struct {
+	w      *bufio.Writer
+	wanted map[string]bool // nil for all
+	passed int
+	line   []byte
+	err    error
+}
+
+func (l *lister) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0 && l.err == nil; {
+		piece, after, whole := bytes.Cut(rest, []byte("\n"))
+		if l.line, rest = append(l.line, piece...), after; len(l.line) > maxFrame {
+			l.err = errLineLong
+		} else if whole {
+			l.err = l.pass()
+			l.line = l.line[:0]
+		}
+	}
+	return len(p), l.err
+}
+
+func (l *lister) pass() error {
+	if l.wanted != nil {
+		if q, err := ParseQueued(l.line); err != nil || !l.wanted[q.ID] {
+			return err
+		}
+	}
+	l.passed++
+	return writeFrame(l.w, frameData, l.line)
+}
+
+// read passes a queue file on: result, envelope, content. All come from one open file.
+func (s *Server) read(want *Identity, w *bufio.Writer, l auditLog) error {
+	r := Result{ID: want.ID, Outcome: Found}
+	f, queue, err := s.spool.open(want.ID)
+	var e Envelope
+	if err == nil {
+		defer f.Close()
+		e, err = s.spool.check(f, queue, want)
+	}
+	if err != nil {
+		r.Outcome, r.Text = outcomeOf(err), err.Error()
+	}
+	l.acted(verbRead, []Result{r})
+	if failed := writeJSON(w, frameResult, &r); failed != nil || err != nil {
+		return failed
+	}
+	if err := writeJSON(w, frameEnvelope, &e); err != nil {
+		return err
+	}
+	return passContent(f, w)
+}
+
+// passContent writes the content of a queue file in pieces.
+func passContent(f *os.File, w *bufio.Writer) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	q, err := readable(f)
+	if err != nil {
+		return err
+	}
+	if err := q.head(); err != nil {
+		return err
+	}
+	pieces := bufio.NewWriterSize(pieceWriter{w}, pieceSize)
+	if err := q.content(pieces); err != nil {
+		return err
+	}
+	return pieces.Flush()
+}
+
+// A pieceWriter makes a frame of each piece.
+type pieceWriter struct{ w *bufio.Writer }
+
+func (p pieceWriter) Write(data []byte) (int, error) {
+	if err := writeFrame(p.w, frameData, data); err != nil {
+		return 0, err
+	}
+	return len(data), nil
 }

@@ -3,7 +3,6 @@ package postfix
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -142,6 +141,3 @@ func (l *limited) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-// errBroken is told apart from a program's own failure: who asked has gone.
-var errBroken = errors.New("the answer cannot be written")

@@ -18,7 +18,7 @@ func TestReadHeader(t *testing.T) {
 		subjects      []string
 	}{
 		{"plain", "Subject: hi\r\nTo: x\r\n\r\nbody\r\n", "Subject: hi\r\nTo: x\r\n\r\n", []string{"hi"}},
-		{"folded", "Subject: a\r\n b\r\n\tc\r\n\r\n", "Subject: a\r\n b\r\n\tc\r\n\r\n", []string{"a b\tc"}},
+		{"folded", "Subject: a\r\n b\r\n\tc\r\n\r\n", "Subject: a\r\n b\r\n\tc\r\n\r\n", []string{"a b c"}},
 		{"any case, a space before the colon", "SUBJECT : x\r\n\r\n", "SUBJECT : x\r\n\r\n", []string{"x"}},
 		{"two", "Subject: a\r\nSubject: b\r\n\r\n", "Subject: a\r\nSubject: b\r\n\r\n", []string{"a", "b"}},
 		{"UTF-8 base64", "Subject: =?UTF-8?B?5L2g5aW9?=\r\n\r\n", "Subject: =?UTF-8?B?5L2g5aW9?=\r\n\r\n", []string{"你好"}},

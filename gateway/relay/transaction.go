@@ -14,7 +14,7 @@ type transaction struct {
 	envelope policy.Envelope
 	routes   []*upstream.Upstream      // of each recipient
 	refused  map[string]upstream.Reply // by upstreams that did not take the sender
-	away     bool                      // an upstream could not be asked
+	id       policy.ID                 // given when the content comes
 }
 
 func newTransaction(s *session, sender policy.Address, o *smtp.MailOptions) *transaction {

@@ -20,6 +20,7 @@ import (
 //   - STARTTLS is ours: the dialogue ends and a new one begins over TLS, with nothing kept;
 //   - RCPT TO:<postmaster> gets a domain, and the session is told (RFC 5321 4.5.1);
 //   - command lines are bounded, body lines are not;
+//   - what the library repeats of a command is shown without control characters;
 //   - the answers to a pipelined group leave in one write, when the library asks for more;
 //   - an answer of the upstream can take the place of a fixed text of the library;
 //   - EHLO is answered with our name, STARTTLS and REQUIRETLS.
@@ -216,7 +217,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	if first {
 		w.answer(p)
 	} else {
-		w.out = append(w.out, p...)
+		w.out = appendClean(w.out, p)
 	}
 	if len(w.out) < maxPending {
 		return len(p), nil
@@ -248,7 +249,20 @@ func (w *wire) answer(p []byte) {
 		}
 		return
 	}
-	w.out = append(w.out, p...)
+	w.out = appendClean(w.out, p)
+}
+
+// appendClean adds a line of the library, which repeats what it was told, without control
+// characters.
+func appendClean(out, p []byte) []byte {
+	text := bytes.TrimRight(p, "\r\n")
+	for _, c := range text {
+		if c < ' ' || c == 0x7f {
+			c = '?'
+		}
+		out = append(out, c)
+	}
+	return append(out, p[len(text):]...)
 }
 
 // sayInstead puts a whole answer in the place of the library's next one.

@@ -228,3 +228,13 @@ func (s *scripted) Close() error {
 
 func (s *scripted) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4000} }
 func (s *scripted) LocalAddr() net.Addr  { return s.RemoteAddr() }
+
+func TestWireShowsNoControlCharacters(t *testing.T) {
+	w, _ := wired(t)
+	for _, s := range []string{"500 \r\x00", "x\x7fy\r\n"} {
+		w.Write([]byte(s))
+	}
+	if got := string(w.out); got != "500 ??x?y\r\n" {
+		t.Errorf("%q", got)
+	}
+}

@@ -12,7 +12,7 @@ const maxQueueID = 64
 //	OK id=1tAbCd-0005Gy-Ab             Exim
 //	4AbC123 Message accepted for delivery    Sendmail, OpenSMTPD
 //	<...> [InternalId=123, ...] Queued mail for delivery    Exchange
-//	<user@example> kAbC12 Saved        Dovecot LMTP: its session id
+//	<user@example> kAbC12:R2 Saved     Dovecot LMTP: its session id
 func (r Reply) QueueID() string {
 	if !r.Positive() {
 		return ""
@@ -49,7 +49,7 @@ func queueID(w string) string {
 	for i := range len(w) {
 		switch b := w[i]; {
 		case isDigit(b), 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z':
-		case i > 0 && strings.IndexByte("-_.+/=", b) >= 0:
+		case i > 0 && strings.IndexByte("-_.+/=:", b) >= 0:
 		default:
 			return ""
 		}

@@ -106,6 +106,7 @@ func TestQueueID(t *testing.T) {
 		{"Sendmail", "4AbC123x012345 Message accepted for delivery", "4AbC123x012345"},
 		{"Exchange", "<x@y> [InternalId=1234567890123, Hostname=ex.corp.example] 4096 bytes in 0.1, 40 KB/sec Queued mail for delivery", "1234567890123"},
 		{"Dovecot LMTP", "<b@example> kAbC12/+x== Saved", "kAbC12/+x=="},
+		{"Dovecot LMTP, further recipients", "<b@example> kAbC12:R2 Saved", "kAbC12:R2"},
 		{"none", "Oh brave new world", ""},
 		{"nothing behind", "Ok: queued as", ""},
 		{"nothing to be accepted", "Message accepted for delivery", ""},

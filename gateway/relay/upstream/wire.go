@@ -25,10 +25,10 @@ type buffers struct {
 
 func (b *buffers) writer(w *wire) *bufio.Writer {
 	if bw, ok := b.writers.Get().(*bufio.Writer); ok {
-		bw.Reset(w)
+		bw.Reset((*stream)(w))
 		return bw
 	}
-	return bufio.NewWriterSize(w, bufferSize)
+	return bufio.NewWriterSize((*stream)(w), bufferSize)
 }
 
 func (b *buffers) block() *[bufferSize]byte {
@@ -53,24 +53,27 @@ type wire struct {
 
 func newWire(conn net.Conn, b *buffers) *wire {
 	w := &wire{raw: conn, conn: conn, buffers: b}
-	w.in = bufio.NewReaderSize(w, maxReplyLine)
+	w.in = bufio.NewReaderSize((*stream)(w), maxReplyLine)
 	return w
 }
 
-// Read and Write are for the buffers.
-func (w *wire) Read(p []byte) (int, error) {
-	if err := w.arm(); err != nil {
+// A stream is the wire as its buffers see it.
+type stream wire
+
+// Read reads from the connection.
+func (s *stream) Read(p []byte) (int, error) {
+	if err := (*wire)(s).arm(); err != nil {
 		return 0, err
 	}
-	return w.conn.Read(p)
+	return s.conn.Read(p)
 }
 
-// Write writes through.
-func (w *wire) Write(p []byte) (int, error) {
-	if err := w.arm(); err != nil {
+// Write writes to the connection.
+func (s *stream) Write(p []byte) (int, error) {
+	if err := (*wire)(s).arm(); err != nil {
 		return 0, err
 	}
-	return w.conn.Write(p)
+	return s.conn.Write(p)
 }
 
 // arm moves the deadline when it has slipped by more than a sixteenth, so that a stream of small writes

@@ -1,0 +1,76 @@
+package milter
+
+import (
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/sendgate/sendgate/policy"
+)
+
+// BenchmarkSession is one message of 20 fields and 4 KiB on a connection that is used again, as
+// Postfix sends it.
+func BenchmarkSession(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		engine policy.Engine
+	}{
+		{"hold 0", passAll},
+		{"hold 60s", nil},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			l := newLab(b)
+			l.journal = &recording{Journal: journal}
+			if c.engine != nil {
+				l.settings.Engine = c.engine
+			}
+			l.settings.Needs.Body = true
+			l.settings.Config.Listen = []Listener{{Address: "unix:" + b.TempDir() + "/s"}}
+			l.make()
+			l.milter.journal, l.milter.notes.journal = journal, journal
+			p := startBench(b, l)
+			n := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				n++
+				if _, err := p.Write(benchMessage(fmt.Sprintf("4Z%x", n))); err != nil {
+					b.Fatal(err)
+				}
+				for {
+					code, _, err := readPacket(p)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if code == 'c' {
+						break
+					}
+				}
+			}
+		})
+	}
+}
+
+func benchMessage(queueID string) []byte {
+	packets := [][]byte{
+		packet('D', []byte("M"), cstrings("{mail_addr}", "alice@corp.example")),
+		packet('M', cstrings("<alice@corp.example>", "SIZE=5000")),
+		packet('D', []byte("R"), cstrings("i", queueID, "{rcpt_addr}", "bob@remote.example")),
+		packet('R', cstrings("<bob@remote.example>")),
+		packet('L', cstrings("Subject", "=?utf-8?B?5L2g5aW9?= quarterly figures")),
+		packet('L', cstrings("Message-ID", "<"+queueID+"@corp.example>")),
+		packet('L', cstrings("From", "Alice <alice@corp.example>")),
+	}
+	for i := range 17 {
+		packets = append(packets, packet('L', cstrings(fmt.Sprintf("X-Field-%d", i), "a value of some length")))
+	}
+	packets = append(packets, packet('B', make([]byte, 4096)), packet('D', []byte("E"), cstrings("i", queueID)), packet('E'))
+	// ABORT is part of the next write, as it is not answered.
+	return join(append(packets, packet('A'))...)
+}
+
+// startBench runs the milter and gives a connection to it.
+func startBench(b *testing.B, l *lab) io.ReadWriter {
+	b.Helper()
+	l.run()
+	return l.dial().client("192.0.2.7")
+}

@@ -1,0 +1,61 @@
+package milter
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestDecodeField(t *testing.T) {
+	for name, c := range map[string][2]string{
+		"plain":                 {" hello ", "hello"},
+		"folded as Postfix has": {"one\n two\n\tthree", "one two three"},
+		"encoded":               {"=?gb2312?B?xOO6ww==?= =?utf-8?q?_x?=", "你好 x"},
+		"unknown charset":       {"=?klingon?q?x?=", "=?klingon?q?x?="},
+		"raw UTF-8":             {"你好", "你好"},
+		"broken UTF-8":          {"a\xffb", "a\uFFFDb"},
+		"control characters":    {"a\x01\x7fb", "a  b"},
+		"empty":                 {"", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := decodeField(c[0]); got != c[1] {
+				t.Errorf("got %q, want %q", got, c[1])
+			}
+		})
+	}
+}
+
+func TestHeader(t *testing.T) {
+	var h header
+	h.add("subject", "one")
+	h.add("Subject", "two")
+	h.add("X", strings.Repeat("你", maxText))
+	if got := h.values("SUBJECT"); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("values %q", got)
+	}
+	if got := h.first("Subject"); got != "one" {
+		t.Errorf("first %q", got)
+	}
+	if got := h.first("X"); len(got) > maxText || len(got) < maxText-3 || !utf8.ValidString(got) {
+		t.Errorf("cut to %d octets", len(got))
+	}
+	if got := h.first("Y"); got != "" {
+		t.Errorf("got %q", got)
+	}
+	h.add("Long", strings.Repeat("x", maxHeader))
+	h.add("Late", "x")
+	if len(h.fields) != 3 {
+		t.Errorf("%d fields are kept", len(h.fields))
+	}
+}
+
+func FuzzDecodeField(f *testing.F) {
+	f.Add("=?utf-8?B?5L2g5aW9?= \n x")
+	f.Fuzz(func(t *testing.T, value string) {
+		got := decodeField(value)
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			t.Errorf("%q became %q", value, got)
+		}
+	})
+}

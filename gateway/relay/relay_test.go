@@ -1,0 +1,529 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-msgauth/dkim"
+	"github.com/emersion/go-smtp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sendgate/sendgate/gateway/relay/upstream"
+	"github.com/sendgate/sendgate/policy"
+)
+
+func TestDKIMSignatureSurvives(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "From: a@corp.example\r\nSubject:  odd   spaces \r\nTo: b@remote.example\r\n\r\n. dot\r\n.\r\n  trailing \t \r\n\r\n\r\n"
+	var signed bytes.Buffer
+	if err := dkim.Sign(&signed, strings.NewReader(text), &dkim.SignOptions{
+		Domain: "corp.example", Selector: "s", Signer: crypto.Signer(private),
+		HeaderCanonicalization: dkim.CanonicalizationSimple, BodyCanonicalization: dkim.CanonicalizationSimple,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	verify := func(mail string) {
+		t.Helper()
+		found, err := dkim.VerifyWithOptions(strings.NewReader(mail), &dkim.VerifyOptions{LookupTXT: func(string) ([]string, error) {
+			return []string{"v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(public)}, nil
+		}})
+		if err != nil || len(found) != 1 || found[0].Err != nil {
+			t.Errorf("%+v, %v", found, err)
+		}
+	}
+	stuffed := strings.ReplaceAll(signed.String(), "\r\n.", "\r\n..")
+
+	c := newLab(t, newBackend(t, nil)).start().hello()
+	c.mail("a@corp.example", "b@remote.example")
+	c.send(stuffed)
+	_, body := stored(t, idIn(t, c.say(".", "250 2.0.0 Held")))
+	verify(body)
+
+	l := newLab(t, newBackend(t, nil))
+	l.settings.Engine = passAll
+	c = l.start().hello()
+	c.mail("a@corp.example", "b@remote.example")
+	c.send(stuffed)
+	c.say(".", "250 2.0.0 Ok")
+	verify(l.backend.received()[0].body)
+}
+
+func TestReloadIsSeenByNewSessions(t *testing.T) {
+	l := newLab(t, newBackend(t, nil)).start()
+	before := l.hello()
+	l.settings.Config.Networks = nobody
+	l.relay.Reload(l.settings)
+	before.say("MAIL FROM:<a@corp.example>", "250")
+	l.hello().say("MAIL FROM:<a@corp.example>", "550 5.7.1 Relay access denied: authenticate first")
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	l := newLab(t, newBackend(t, nil))
+	r := New("gate.test", journal, l.settings, time.Now, nopLog)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListenIsAllOrNothing(t *testing.T) {
+	l := newLab(t, newBackend(t, nil))
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	for name, second := range map[string]Listener{
+		"an address in use": {Address: address, TLS: TLSNone},
+		"no certificate":    {Address: "127.0.0.1:0", TLS: TLSImplicit, Certificate: "/nowhere", Key: "/nowhere"},
+	} {
+		l.settings.Config.Listen = []Listener{{Address: address, TLS: TLSNone}, second}
+		if err := New("gate.test", journal, l.settings, time.Now, nopLog).Listen(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		again, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatalf("%s: the first stays open: %v", name, err)
+		}
+		again.Close()
+	}
+}
+
+func TestProxiedClientIsTheOneThatCounts(t *testing.T) {
+	l := newLab(t, newBackend(t, nil))
+	l.settings.Config.Listen[0].ProxyFrom = DefaultConfig().Networks
+	l.settings.Config.Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	l.start()
+	c := l.dial()
+	c.send("PROXY TCP4 192.0.2.7 192.0.2.1 4000 25\r\n")
+	c.expect("220")
+	c.say("EHLO client.test", "250")
+	c.mail("a@corp.example", "b@remote.example")
+	if m, body := stored(t, idIn(t, c.sendLetter("250"))); m.Envelope.Client.String() != "192.0.2.7" || !strings.Contains(body, "([192.0.2.7])") {
+		t.Errorf("client %v, body %q", m.Envelope.Client, body)
+	}
+	for _, header := range []string{"PROXY TCP4 198.51.100.7 192.0.2.1 4000 25\r\n", "PROXY UNKNOWN\r\n"} {
+		c = l.dial()
+		c.send(header)
+		c.expect("220")
+		c.say("HELO client.test", "250")
+		c.say("MAIL FROM:<a@corp.example>", "550 5.7.1")
+	}
+}
+
+func TestTooManyConnectionsAreToldSo(t *testing.T) {
+	l := newLab(t, newBackend(t, nil))
+	l.settings.Config.ConnectionsPerClient = 1
+	l.start().hello()
+	if got := l.dial().closed(); got != refusalTooMany {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestManySessionsAtOnce(t *testing.T) {
+	l := newLab(t, newBackend(t, nil)).start()
+	var all sync.WaitGroup
+	for range 50 {
+		c := l.dial()
+		all.Go(func() {
+			c.expect("220")
+			c.say("EHLO client.test", "250")
+			for range 5 {
+				c.mail("a@corp.example", "b@remote.example")
+				c.sendLetter("250 2.0.0 Held")
+			}
+		})
+	}
+	all.Wait()
+	if n := l.log.FilterMessage("held").Len(); n != 250 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// Postfix slows down who resets too often: after some transactions without a message the
+// connection is replaced.
+func TestProbesAreReplaced(t *testing.T) {
+	l := newLab(t, newBackend(t, nil)).start()
+	c := l.hello()
+	for range 2*maxProbed + 1 {
+		c.say("MAIL FROM:<a@corp.example>", "250")
+		c.say("RCPT TO:<b@remote.example>", "250")
+		c.say("RSET", "250")
+	}
+	if l.backend.conns != 4 { // one for the offer
+		t.Errorf("%d connections", l.backend.conns)
+	}
+}
+
+// A connection that the upstream has closed while the client was silent is replaced.
+func TestLostProbeIsReplaced(t *testing.T) {
+	var conns []*smtp.Conn
+	var mu sync.Mutex
+	b := newBackend(t, nil)
+	b.rcpt = nil
+	b.mailed = func(string) error { return nil }
+	l := newLab(t, b)
+	l.settings.Engine = passAll
+	real := b.server.Backend
+	b.server.Backend = smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		conns = append(conns, c)
+		return real.NewSession(c)
+	})
+	c := l.start().hello()
+	c.mail("a@corp.example", "b@remote.example")
+	c.sendLetter("250 2.0.0 Ok")
+	mu.Lock()
+	for _, upstreamConn := range conns {
+		upstreamConn.Close()
+	}
+	mu.Unlock()
+	c.mail("a@corp.example", "b@remote.example")
+	c.sendLetter("250 2.0.0 Ok")
+}
+
+func TestMetrics(t *testing.T) {
+	l := newLab(t, newBackend(t, particular))
+	l.start()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(l.relay.Collectors()...)
+	c := l.hello()
+	c.say("MAIL FROM:<a@corp.example>", "250")
+	c.say("RCPT TO:<unknown@remote.example>", "550")
+	c.say("RSET", "250")
+	c.mail("a@corp.example", "b@remote.example")
+	m, _ := stored(t, idIn(t, c.sendLetter("250")))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, metric := range f.GetMetric() {
+			name := f.GetName()
+			for _, label := range metric.GetLabel() {
+				name += " " + label.GetValue()
+			}
+			got[name] = metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+		}
+	}
+	want := map[string]float64{
+		"sendgate_relay_sessions_total": 1, "sendgate_relay_sessions": 1, "sendgate_relay_messages_total held": 1,
+		"sendgate_relay_refused_total 550": 1, "sendgate_relay_octets_total": float64(m.Envelope.Size),
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("\n got %v\nwant %v", got, want)
+	}
+}
+
+func TestMailLogHoldsNeitherSubjectsNorBodies(t *testing.T) {
+	l := newLab(t, newBackend(t, particular)).start()
+	c := l.hello()
+	c.mail("alice@corp.example", "bob@remote.example")
+	c.send("Subject: confidential\r\n\r\nprivate\r\n")
+	id := idIn(t, c.say(".", "250"))
+	held := l.log.FilterMessage("held").All()
+	if len(held) != 1 {
+		t.Fatalf("%d lines", len(held))
+	}
+	f := held[0].ContextMap()
+	if f["id"] != id.String() || f["sender"] != "alice@corp.example" || f["recipients"] != int64(1) || f["client"] != "127.0.0.1" {
+		t.Errorf("%v", f)
+	}
+	for _, e := range l.log.All() {
+		if s := fmt.Sprint(e.ContextMap()); strings.Contains(s, "confidential") || strings.Contains(s, "private") {
+			t.Errorf("%s %s", e.Message, s)
+		}
+	}
+}
+
+func TestUpstreamRefusesTheOffer(t *testing.T) {
+	b := newBackend(t, particular)
+	l := newLab(t, b)
+	l.settings.Engine = passAll
+	l.settings.Config.RecipientCache = time.Minute
+	c := l.start().hello()
+	c.mail("a@corp.example", "b@remote.example")
+	c.sendLetter("250 2.0.0 Ok")
+	b.mailed = func(string) error {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Sender locked"}
+	}
+	c.mail("a@corp.example", "b@remote.example")
+	c.sendLetter("550 5.7.1 Sender locked")
+}
+
+func TestAnswers(t *testing.T) {
+	a := newAnswers(2)
+	now := time.Now()
+	key := func(recipient policy.Address) answerKey { return answerKey{"up", "login", "a@b.c", recipient} }
+	good := upstream.Reply{Code: 250}
+	a.put(key("1@x"), good, now.Add(time.Minute))
+	a.put(key("2@x"), good, now.Add(time.Minute))
+	if _, ok := a.get(key("1@x"), now); !ok {
+		t.Error("forgotten")
+	}
+	a.put(key("3@x"), good, now.Add(time.Minute))
+	if _, ok := a.get(key("2@x"), now); ok {
+		t.Error("the least recently used stays")
+	}
+	if _, ok := a.get(key("1@x"), now.Add(time.Minute)); ok {
+		t.Error("good beyond its time")
+	}
+	a.drop(key("3@x"))
+	if _, ok := a.get(key("3@x"), now); ok || len(a.byKey) != 0 || a.recent.Len() != 0 {
+		t.Error("something stays", len(a.byKey), a.recent.Len())
+	}
+	a.put(key("4@x"), good, now.Add(time.Minute))
+	a.put(key("4@x"), good, now.Add(time.Hour))
+	if _, ok := a.get(key("4@x"), now.Add(30*time.Minute)); !ok || a.recent.Len() != 1 {
+		t.Error("not renewed")
+	}
+}
+
+func TestConfigFaults(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := keyPair(t, dir, 1)
+	broken := filepath.Join(dir, "broken.pem")
+	if err := os.WriteFile(broken, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"the default": {func(*Config) {}, ""},
+		"TLS": {func(c *Config) {
+			c.Listen[0] = Listener{Address: "[::1]:25", TLS: TLSStartTLS, Certificate: cert, Key: key}
+		}, ""},
+		"no listener":        {func(c *Config) { c.Listen = nil }, "listen: name at least one address, such as 127.0.0.1:2525"},
+		"no port":            {func(c *Config) { c.Listen[0].Address = "localhost" }, "listen[0].address: localhost: write host:port, such as 127.0.0.1:2525 or [::1]:2525"},
+		"no such TLS":        {func(c *Config) { c.Listen[0].TLS = "yes" }, "listen[0].tls: yes: must be none, starttls or implicit"},
+		"unused certificate": {func(c *Config) { c.Listen[0].Certificate = cert }, "listen[0].certificate: " + cert + ": is not used with tls: none"},
+		"broken certificate": {func(c *Config) {
+			c.Listen[0] = Listener{Address: ":25", TLS: TLSImplicit, Certificate: broken, Key: key}
+		}, "listen[0].certificate: " + broken + ": cannot be used with the key " + key + ":"},
+		"the whole world": {func(c *Config) { c.Networks = append(c.Networks, netip.MustParsePrefix("0.0.0.0/0")) }, "networks: 0.0.0.0/0: would make an open relay of this host"},
+		"senders":         {func(c *Config) { c.Senders = "some" }, "senders: some: must be any or own"},
+		"small messages":  {func(c *Config) { c.MaxMessageBytes = 1 }, "max_message_bytes: 1: must be at least 65536"},
+		"few recipients":  {func(c *Config) { c.MaxRecipients = 1 }, "max_recipients: 1: must be between 100"},
+		"no connections":  {func(c *Config) { c.Connections = 0 }, "connections: 0: must be at least 1"},
+		"none per client": {func(c *Config) { c.ConnectionsPerClient = 0 }, "connections_per_client: 0: must be at least 1"},
+		"impatience":      {func(c *Config) { c.IdleTimeout = time.Second }, "idle_timeout: 1s: must be between 10s and 1h"},
+		"few hops":        {func(c *Config) { c.MaxReceived = 1 }, "max_received: 1: must be at least 10"},
+		"a long memory":   {func(c *Config) { c.RecipientCache = 24 * time.Hour }, "recipient_cache: 24h0m0s: must be between 0s and 1h"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := DefaultConfig()
+			tt.change(&c)
+			switch err := c.Validate(); {
+			case tt.want == "" && err != nil:
+				t.Error(err)
+			case tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "\n")):
+				t.Errorf("%v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestSmtpErrorIsTheOneExit(t *testing.T) {
+	tests := []struct {
+		err  error
+		want smtp.SMTPError
+	}{
+		{fmt.Errorf("wrapped: %w", refusal(451, "4.7.1", "later")), smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "later"}},
+		{refusal(550, "none", "a\r\nb\x00c\n"), smtp.SMTPError{Code: 550, EnhancedCode: smtp.NoEnhancedCode, Message: "a\nbc"}},
+		{refusal(550, "5.x.1", "a"), smtp.SMTPError{Code: 550, EnhancedCode: smtp.NoEnhancedCode, Message: "a"}},
+		{io.ErrUnexpectedEOF, *errInternal},
+	}
+	for _, tt := range tests {
+		got, ok := smtpError(tt.err).(*smtp.SMTPError)
+		if !ok || *got != tt.want {
+			t.Errorf("%v became %+v, want %+v", tt.err, got, tt.want)
+		}
+	}
+	if smtpError(nil) != nil {
+		t.Error("nil is an answer")
+	}
+	if got := passOn(upstream.Reply{Code: 421, Status: "4.3.2", Text: "going down"}); got.Code != 451 {
+		t.Errorf("421 became %d", got.Code)
+	}
+	if got := wholeAnswer(upstream.Reply{Code: 250, Status: "2.1.5", Text: "a\nb"}); got != "250-2.1.5 a\r\n250 2.1.5 b\r\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+// FuzzSession plays foreign bytes in several states of a session. Whatever they are, the session ends,
+// and each message that was answered 250 was one that was taken.
+func FuzzSession(f *testing.F) {
+	states := []string{
+		"",
+		"EHLO a\r\n",
+		"EHLO a\r\nMAIL FROM:<a@corp.example>\r\n",
+		"EHLO a\r\nMAIL FROM:<a@corp.example>\r\nRCPT TO:<b@remote.example>\r\n",
+		"EHLO a\r\nMAIL FROM:<a@corp.example>\r\nRCPT TO:<b@remote.example>\r\nDATA\r\n",
+		"EHLO a\r\nMAIL FROM:<a@corp.example>\r\nRCPT TO:<b@remote.example>\r\nBDAT 5\r\nabcde",
+		"EHLO a\r\nAUTH LOGIN\r\n",
+	}
+	for _, s := range []string{
+		"NOOP\r\nQUIT\r\n", "Subject: x\r\n\r\nhi\r\n.\r\n", "BDAT 3 LAST\r\na\r\n", "BDAT 0\r\nRSET\r\nBDAT 0 LAST\r\n",
+		"AUTH PLAIN AGEAYg==\r\n", "YWxpY2U=\r\n*\r\n", "RCPT TO:<postmaster>\r\n", "MAIL FROM:<\"x> A=B\"@c> SIZE=1\r\n",
+		"STARTTLS\r\n\x16\x03\x01", "a\n.\r\nb\r\n.\r\nMAIL FROM:<>\r\n", "\x00\xff\r\n",
+	} {
+		for i := range states {
+			f.Add(i, s)
+		}
+	}
+	sink := &fuzzLab{}
+	f.Fuzz(func(t *testing.T, state int, in string) {
+		if state < 0 || state >= len(states) {
+			return
+		}
+		sink.once.Do(sink.start)
+		got := sink.play(t, states[state]+in)
+		for _, line := range strings.Split(strings.TrimSuffix(got, "\r\n"), "\r\n") {
+			if len(line) < 4 || line[0] < '2' || line[0] > '5' || strings.ContainsAny(line, "\r\n\x00") {
+				t.Fatalf("answer %q in %q", line, got)
+			}
+		}
+		for i, held := range strings.Split(got, "250 2.0.0 Held as ") {
+			if i > 0 {
+				if _, err := journal.Message(idIn(t, held)); err != nil {
+					t.Errorf("answered 250 and not kept: %v", err)
+				}
+			}
+		}
+	})
+}
+
+// A fuzzLab is a relay whose upstream is away, for all inputs of a fuzz target.
+type fuzzLab struct {
+	once sync.Once
+	addr string
+}
+
+func (l *fuzzLab) start() {
+	directory, err := policy.NewDirectory(nil)
+	if err != nil {
+		panic(err)
+	}
+	c := upstream.DefaultConfig()
+	c.Name, c.TLS, c.Servers = "inside", upstream.TLSNone, []upstream.Server{{Address: "127.0.0.1:1"}}
+	up, err := upstream.New(c, "gate.test", nopLog)
+	if err != nil {
+		panic(err)
+	}
+	settings := Settings{DefaultConfig(), policy.NewRules(policy.DefaultConfig(), directory), directory, routes{first: up}}
+	settings.Config.Listen = []Listener{{Address: "127.0.0.1:0", TLS: TLSNone}}
+	settings.Config.AllowInsecureAuth = true
+	r := New("gate.test", journal, settings, time.Now, nopLog)
+	r.pause = func(context.Context, time.Duration) {}
+	if err := r.Listen(); err != nil {
+		panic(err)
+	}
+	go r.Serve(context.Background())
+	l.addr = r.Addrs()[0].String()
+}
+
+// play sends everything and gives all answers.
+func (l *fuzzLab) play(t *testing.T, in string) string {
+	conn, err := net.Dial("tcp", l.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	go func() {
+		io.WriteString(conn, in)
+		conn.(*net.TCPConn).CloseWrite()
+	}()
+	got, err := io.ReadAll(conn)
+	if err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Fatalf("%v after %q", err, got)
+	}
+	return string(got)
+}
+
+// BenchmarkServerPerConnection is the price of a server of its own for each connection.
+func BenchmarkServerPerConnection(b *testing.B) {
+	for b.Loop() {
+		conn := &scripted{done: make(chan struct{}), onAnswer: func([]byte) {}}
+		server := smtp.NewServer(smtp.BackendFunc(nil))
+		server.ErrorLog = smtpLog{nopLog}
+		server.Serve(&oneConn{&once{wire: &wire{closed: conn.done}}, conn})
+		server.Shutdown(context.Background())
+	}
+}
+
+// BenchmarkRelay is a held message on one reused connection.
+func BenchmarkRelay(b *testing.B) {
+	for name, engine := range map[string]policy.Engine{"held": nil, "passed": passAll} {
+		b.Run(name, func(b *testing.B) { benchmarkRelay(b, engine) })
+	}
+}
+
+func benchmarkRelay(b *testing.B, engine policy.Engine) {
+	directory, err := policy.NewDirectory(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := upstream.DefaultConfig()
+	c.Name, c.TLS, c.Servers = "inside", upstream.TLSNone, []upstream.Server{{Address: newSink(b)}}
+	up, err := upstream.New(c, "gate.test", nopLog)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if engine == nil {
+		engine = policy.NewRules(policy.DefaultConfig(), directory)
+	}
+	settings := Settings{DefaultConfig(), engine, directory, routes{first: up}}
+	settings.Config.Listen = []Listener{{Address: "127.0.0.1:0", TLS: TLSNone}}
+	r := New("gate.test", journal, settings, time.Now, nopLog)
+	ctx, cancel := context.WithCancel(b.Context())
+	if err := r.Listen(); err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- r.Serve(ctx) }()
+	conn, err := net.Dial("tcp", r.Addrs()[0].String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	client := newClient(b, conn)
+	conn.SetDeadline(time.Time{})
+	client.expect("220")
+	client.say("EHLO client.test", "250")
+	body := letterText + strings.Repeat(strings.Repeat("x", 78)+"\r\n", 48) + ".\r\n"
+	for b.Loop() {
+		client.send("MAIL FROM:<a@corp.example>\r\nRCPT TO:<b@remote.example>\r\nDATA\r\n")
+		client.expect("250")
+		client.expect("250")
+		client.expect("354")
+		client.send(body)
+		client.expect("250")
+	}
+	conn.Close()
+	cancel()
+	if err := <-done; err != nil {
+		b.Error(err)
+	}
+}

@@ -1,0 +1,213 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+)
+
+// Bodies lie in the value log, a row of files. The engine rewrites a file when it knows that much of
+// it is dead, and it learns that only where compaction meets a deletion and what it deletes in one
+// table. Under much traffic that happens by itself within days. Under little traffic with big
+// messages nothing is compacted for weeks, while the log grows by gigabytes. So the store counts
+// the octets it deletes, and when they are many compared with what is there, has them compacted.
+const (
+	collectEvery  = time.Minute
+	minGarbage    = 256 << 20
+	discardRatio  = 0.4 // a file is rewritten when this part of it is known to be dead
+	flushPatience = 30 * time.Second
+)
+
+func (s *Store) garbageLoop() {
+	s.every(collectEvery, func(ctx context.Context) {
+		if err := s.collect(ctx, minGarbage); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Warn("value log", zap.Error(err))
+		}
+	})
+}
+
+// collect gives the space of deleted bodies back to the file system. It compacts when there is more
+// garbage than least, than a quarter of the value log, and than a quarter of the tables, which is
+// what compaction costs.
+func (s *Store) collect(ctx context.Context, least int64) error {
+	if err := errors.Join(s.failed(), s.rewriteValueLog(ctx)); err != nil {
+		return err
+	}
+	log, err := s.valueLogUse()
+	if err != nil {
+		return err
+	}
+	garbage := s.garbage.Load()
+	if garbage < max(least, log/4, s.tableSize()/4) || s.room() != nil {
+		return nil
+	}
+	start := time.Now()
+	if err := s.flushTables(ctx); err != nil {
+		return err
+	}
+	if err := s.db.Flatten(1); err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	s.garbage.Add(-garbage)
+	if err := s.rewriteValueLog(ctx); err != nil {
+		return err
+	}
+	after, err := s.valueLogUse()
+	s.cfg.Log.Info("value log", zap.Int64("before_mib", log>>20), zap.Int64("after_mib", after>>20),
+		zap.Int64("garbage_mib", garbage>>20), zap.Duration("took", time.Since(start)))
+	return err
+}
+
+// rewriteValueLog rewrites files as long as one is worth it. What is alive in a file is written anew
+// before the file goes.
+func (s *Store) rewriteValueLog(ctx context.Context) error {
+	for ctx.Err() == nil && s.room() == nil {
+		before, err := s.valueLogUse()
+		if err != nil {
+			return err
+		}
+		switch err := s.db.RunValueLogGC(discardRatio); {
+		case errors.Is(err, badger.ErrNoRewrite), errors.Is(err, badger.ErrRejected):
+			return nil
+		case err != nil:
+			return fmt.Errorf("rewrite value log: %w", err)
+		}
+		after, err := s.valueLogUse()
+		if err != nil {
+			return err
+		}
+		s.lessGarbage(before - after)
+	}
+	return nil
+}
+
+func (s *Store) lessGarbage(octets int64) {
+	if left := s.garbage.Add(-max(0, octets)); left < 0 {
+		s.garbage.CompareAndSwap(left, 0)
+	}
+}
+
+// flushTables brings what is in the memory tables to disk, where compaction sees it, and sees to it
+// that there is a level to compact into. The engine flushes a memory table only when it is full, and
+// leaves a few tables in its first level alone: so it is filled, with what expires at once.
+func (s *Store) flushTables(ctx context.Context) error {
+	for range s.db.Opts().NumLevelZeroTables + 1 {
+		if err := s.fillMemoryTable(ctx); err != nil {
+			return fmt.Errorf("fill memory table: %w", err)
+		}
+		if err := s.waitFor(ctx, func() bool { return s.memoryTables() <= 1 }); err != nil {
+			return err
+		}
+		if s.hasLevels() {
+			return nil
+		}
+	}
+	return s.waitFor(ctx, s.hasLevels)
+}
+
+// hasLevels reports whether any table is below the first level.
+func (s *Store) hasLevels() bool {
+	for _, l := range s.db.Levels()[1:] {
+		if l.NumTables > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Store) waitFor(ctx context.Context, condition func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for !condition() {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the engine: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// fillMemoryTable writes a little more than one memory table.
+func (s *Store) fillMemoryTable(ctx context.Context) error {
+	const perTxn = 512
+	filler := make([]byte, valueThreshold-1)
+	for i := 0; i <= memTableSize/len(filler)+perTxn; i += perTxn {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := s.writeFiller(filler, perTxn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) writeFiller(filler []byte, entries int) error {
+	octets := int64(entries * len(filler))
+	if err := s.reserve(octets); err != nil {
+		return err
+	}
+	defer s.written(octets)
+	s.rows.Lock()
+	defer s.rows.Unlock()
+	return s.db.Update(func(txn *badger.Txn) error {
+		for i := range entries {
+			key := binary.BigEndian.AppendUint16([]byte{keyFiller}, uint16(i))
+			if err := txn.SetEntry(badger.NewEntry(key, filler).WithTTL(time.Second)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// tableSize is the size of all tables on disk.
+func (s *Store) tableSize() (octets int64) {
+	for _, l := range s.db.Levels() {
+		octets += l.Size
+	}
+	return octets
+}
+
+// valueLogUse is what the value log takes on disk; its newest file is longer than that.
+func (s *Store) valueLogUse() (octets int64, err error) {
+	files, err := s.engineFiles("*.vlog")
+	for _, f := range files {
+		if st, ok := f.Sys().(*syscall.Stat_t); ok {
+			octets += st.Blocks * 512
+		}
+	}
+	return octets, err
+}
+
+func (s *Store) memoryTables() int {
+	files, _ := s.engineFiles("*.mem")
+	return len(files)
+}
+
+func (s *Store) engineFiles(pattern string) (files []fs.FileInfo, err error) {
+	names, err := filepath.Glob(filepath.Join(s.cfg.Dir, engineDir, pattern))
+	for _, name := range names {
+		f, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // collected meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("size of the journal: %w", err)
+		}
+		files = append(files, f)
+	}
+	return files, err
+}
