@@ -2,7 +2,6 @@ package milter
 
 import (
 	"fmt"
-	"io"
 	"testing"
 
 	"github.com/sendgate/sendgate/policy"
@@ -20,15 +19,12 @@ func BenchmarkSession(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			l := newLab(b)
-			l.journal = &recording{Journal: journal}
 			if c.engine != nil {
 				l.settings.Engine = c.engine
 			}
 			l.settings.Needs.Body = true
 			l.settings.Config.Listen = []Listener{{Address: "unix:" + b.TempDir() + "/s"}}
-			l.make()
-			l.milter.journal, l.milter.notes.journal = journal, journal
-			p := startBench(b, l)
+			p := l.start().dial().client("192.0.2.7")
 			n := 0
 			b.ReportAllocs()
 			for b.Loop() {
@@ -66,11 +62,4 @@ func benchMessage(queueID string) []byte {
 	packets = append(packets, packet('B', make([]byte, 4096)), packet('D', []byte("E"), cstrings("i", queueID)), packet('E'))
 	// ABORT is part of the next write, as it is not answered.
 	return join(append(packets, packet('A'))...)
-}
-
-// startBench runs the milter and gives a connection to it.
-func startBench(b *testing.B, l *lab) io.ReadWriter {
-	b.Helper()
-	l.run()
-	return l.dial().client("192.0.2.7")
 }

@@ -128,13 +128,6 @@ func (l *lab) make() {
 func (l *lab) start() *lab {
 	l.t.Helper()
 	l.make()
-	l.run()
-	return l
-}
-
-// run listens and serves.
-func (l *lab) run() {
-	l.t.Helper()
 	if err := l.milter.Listen(); err != nil {
 		l.t.Fatal(err)
 	}
@@ -147,6 +140,7 @@ func (l *lab) run() {
 			l.t.Error(err)
 		}
 	})
+	return l
 }
 
 func (l *lab) address() string { return l.milter.Addrs()[0].String() }

@@ -112,6 +112,7 @@ func (s *Server) hold(ctx context.Context, b *batch) {
 }
 
 func (s *Server) release(ctx context.Context, b *batch) {
+	s.spool.hurry(b.open(), holdQueue)
 	done, err := s.programs.superintend(ctx, "-H", b.open())
 	b.settleDone(done, Released)
 	s.settleSilent(b, err, func(queue string, _ bool) Outcome {
@@ -125,6 +126,7 @@ func (s *Server) release(ctx context.Context, b *batch) {
 
 // expire uses -f, because -e alone leaves a held message held.
 func (s *Server) expire(ctx context.Context, b *batch) {
+	s.spool.hurry(b.open(), holdQueue, deferredQueue)
 	done, err := s.programs.superintend(ctx, "-f", b.open())
 	b.settleDone(done, Expired)
 	s.settleSilent(b, err, func(queue string, marked bool) Outcome {
@@ -145,7 +147,7 @@ func (s *Server) settleSilent(b *batch, failure error, explain func(queue string
 			return "", err
 		}
 		defer f.Close()
-		if o := explain(queue, s.spool.expired(f)); o != "" {
+		if o := explain(queue, marked(f)); o != "" {
 			return o, nil
 		}
 		if failure == nil {
@@ -202,11 +204,11 @@ func (s *Server) whoIsLeft(want *Identity, r *Result, failure error) (Outcome, e
 		}
 		return "", failure
 	}
-	busy, err := s.spool.underDelivery(f)
+	busy, err := underDelivery(f)
 	if err != nil {
 		return "", err
 	}
-	e, err := s.spool.check(f, queue, want)
+	e, err := check(f, queue, want)
 	if err != nil {
 		return "", err
 	}

@@ -163,7 +163,7 @@ func (s *Server) read(want *Identity, w *bufio.Writer, l auditLog) error {
 	var e Envelope
 	if err == nil {
 		defer f.Close()
-		e, err = s.spool.check(f, queue, want)
+		e, err = check(f, queue, want)
 	}
 	if err != nil {
 		r.Outcome, r.Text = outcomeOf(err), err.Error()

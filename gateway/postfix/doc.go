@@ -10,7 +10,8 @@
 //	list     postqueue -j, line by line; of chosen queue ids where some are named
 //	hold     postsuper -h
 //	release  postsuper -H, then the queue manager is woken: postqueue -i for up to five messages,
-//	         for more the octet D to public/qmgr, at most ten times a second
+//	         for more the octet D to public/qmgr, at most ten times a second; a message that was
+//	         held between two attempts is made due first
 //	delete   hold, look who is left, postsuper -d, restricted to the hold queue
 //	expire   postsuper -f: the message goes back to its sender; the queue manager is woken
 //	read     the queue file: envelope and content, as they lie there
@@ -57,7 +58,8 @@
 // A helper that is away, falls silent or breaks off is [ErrAway], at the latest after
 // Config.Timeout. What was asked may have been done by then; each verb may be asked again. When a
 // program of Postfix fails, what it did not report is looked up in the queue. Without its queue
-// manager Postfix keeps what is released and sends it when it is started.
+// manager Postfix keeps what is released and sends it when it is started. Where Postfix logs to a
+// maillog_file and does not run, postsuper dies at its first line, and all but one message fail.
 //
 // # Concurrency
 //
@@ -77,6 +79,6 @@
 //
 // postqueue lists a queue that moves: a message may appear twice or be missed in one listing. A
 // delivery agent that has opened the file and not yet locked it, which takes microseconds, is not
-// seen. Deferred mail with a future retry time that is expired goes back at its next retry when more
-// than five are expired at once. Locks and peer credentials are those of Linux.
+// seen. Mail held longer than maximal_queue_lifetime has one attempt after its release and is then
+// returned. Locks and peer credentials are those of Linux.
 package postfix

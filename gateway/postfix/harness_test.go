@@ -128,6 +128,7 @@ type machine struct {
 func startMachine(t *testing.T, more ...string) *machine {
 	t.Helper()
 	need(t)
+	t.Parallel() // most of the time goes into starting and stopping Postfix
 	m := &machine{dir: directory(t), smtp: freeAddress(t), fast: startSink(t), slow: startSink(t)}
 	for _, sub := range []string{"etc", "spool", "data", "log"} {
 		if err := os.Mkdir(filepath.Join(m.dir, sub), 0o755); err != nil {
@@ -368,6 +369,13 @@ func (s *sink) stall() <-chan chan string {
 	defer s.mu.Unlock()
 	s.stalled = make(chan chan string)
 	return s.stalled
+}
+
+// flow ends the stalling for messages to come.
+func (s *sink) flow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stalled = nil
 }
 
 func (s *sink) messages() int {

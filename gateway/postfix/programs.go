@@ -86,7 +86,7 @@ func (p *programs) run(ctx context.Context, in io.Reader, out io.Writer, name st
 	if err = c.Run(); err != nil {
 		err = fmt.Errorf("%s: %w", filepath.Base(name), err)
 	}
-	return messages.String(), err
+	return messages.kept.String(), err
 }
 
 // superintend runs postsuper on queue ids with one option, and gives those that it reports to have
@@ -132,12 +132,13 @@ func brief(said string) string {
 	return said[:min(len(said), 300)]
 }
 
-// limited keeps the beginning of what is written.
-type limited struct{ bytes.Buffer }
+// limited keeps the beginning of what is written. It has no other methods of a Buffer, because
+// io.Copy would use its ReadFrom.
+type limited struct{ kept bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if room := maxSaid - l.Len(); room > 0 {
-		l.Buffer.Write(p[:min(room, len(p))])
+	if room := maxSaid - l.kept.Len(); room > 0 {
+		l.kept.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }

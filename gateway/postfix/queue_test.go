@@ -334,6 +334,42 @@ func TestRemoveFromTheDeferredQueue(t *testing.T) {
 	expect(t, "remove", m.helper.Remove(t.Context(), []Identity{want}), nil, Removed)
 }
 
+// TestManyHeldBetweenAttempts: their queue files name the next attempt, which is five minutes away,
+// and a scan of the deferred queue respects that.
+func TestManyHeldBetweenAttempts(t *testing.T) {
+	m := startMachine(t)
+	stalled := m.slow.stall()
+	const many = 2 * (flushSingly + 1)
+	var ids []string
+	for range many {
+		ids = append(ids, m.submit(t, straight("<b@slow.test>"))...)
+	}
+	for range many {
+		answer := <-stalled
+		answer <- "451 4.3.0 Later"
+	}
+	m.slow.flow()
+	eventually(t, "all are deferred", func() bool {
+		n := 0
+		for _, q := range m.queue(t) {
+			if q.Queue == "deferred" {
+				n++
+			}
+		}
+		return n == many
+	})
+	release, expire := ids[:many/2], ids[many/2:]
+	if _, err := m.helper.Hold(t.Context(), byID(release)); err != nil {
+		t.Fatal(err)
+	}
+	results, err := m.helper.Release(t.Context(), byID(release))
+	expect(t, "release", results, err, slices.Repeat([]Outcome{Released}, many/2)...)
+	eventually(t, "those released are delivered", func() bool { return m.slow.messages() == many/2 })
+	results, err = m.helper.Expire(t.Context(), byID(expire))
+	expect(t, "expire", results, err, slices.Repeat([]Outcome{Expired}, many/2)...)
+	eventually(t, "the others go back", func() bool { return strings.Count(m.log(), "status=force-expired") == many/2 })
+}
+
 func TestHelperMayBeRestarted(t *testing.T) {
 	m := startMachine(t)
 	id := m.submit(t, held("<a@fast.test>"))[0]
@@ -363,6 +399,8 @@ func TestPostfixAway(t *testing.T) {
 		held("<e@fast.test>"), held("<f@fast.test>"))
 	etc := filepath.Join(m.dir, "etc")
 	run(t, postfixBin, "-c", etc, "stop")
+	// Without postlogd, postsuper writes maillog_file itself, as this user, or dies at its first line.
+	run(t, "/bin/chown", "postfix", filepath.Join(m.dir, "log", "mail.log"))
 	results, err := m.helper.Release(t.Context(), byID(ids))
 	expect(t, "release", results, err, Released, Released, Released, Released, Released, Released)
 	eventually(t, "the log says that the queue manager is away", func() bool {

@@ -60,6 +60,10 @@ func NewServer(ctx context.Context, config ServerConfig, log *zap.Logger) (*Serv
 	if err != nil {
 		return nil, err
 	}
+	return newServer(config, l, log)
+}
+
+func newServer(config ServerConfig, l layout, log *zap.Logger) (*Server, error) {
 	root, err := os.OpenRoot(l.queue)
 	if err != nil {
 		return nil, fmt.Errorf("open the queue directory: %w", err)

@@ -14,9 +14,12 @@ import (
 
 // The queues in which a message can be; the order is that of its way backwards, so that a message that
 // moves on while it is looked for is more likely found than missed.
-var queues = []string{holdQueue, "deferred", "active", "incoming"}
+var queues = []string{holdQueue, deferredQueue, "active", "incoming"}
 
-const holdQueue = "hold"
+const (
+	holdQueue     = "hold"
+	deferredQueue = "deferred"
+)
 
 // A spool is a Postfix queue directory.
 type spool struct {
@@ -86,11 +89,11 @@ func (s *spool) look(want *Identity) (Envelope, error) {
 		return Envelope{}, err
 	}
 	defer f.Close()
-	return s.check(f, queue, want)
+	return check(f, queue, want)
 }
 
 // check reads the envelope in an open file and holds it against an identity.
-func (s *spool) check(f *os.File, queue string, want *Identity) (Envelope, error) {
+func check(f *os.File, queue string, want *Identity) (Envelope, error) {
 	q, err := readable(f)
 	if err != nil {
 		return Envelope{}, err
@@ -149,7 +152,7 @@ func (want *Identity) matches(e *Envelope) error {
 
 // underDelivery reports whether a delivery agent still has the held file open, by the lock that
 // Postfix's queue manager would ask for.
-func (s *spool) underDelivery(f *os.File) (bool, error) {
+func underDelivery(f *os.File) (bool, error) {
 	free, err := lock(f)
 	if err != nil {
 		return false, fmt.Errorf("lock the queue file: %w", err)
@@ -157,9 +160,24 @@ func (s *spool) underDelivery(f *os.File) (bool, error) {
 	return !free, nil
 }
 
-// expired reports whether a message is marked to go back to its sender: its file has the execute bit
-// of the group (Postfix, global/mail_queue.h).
-func (s *spool) expired(f *os.File) bool {
+// marked reports whether a message is to go back to its sender: its file has the execute bit of the
+// group (Postfix, global/mail_queue.h).
+func marked(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&0o010 != 0
+}
+
+// hurry makes messages due. The time of a queue file is that of its next attempt; a message held in
+// the middle of its retries keeps it, and a scan of the deferred queue would pass it by. flush(8) does the
+// same to what it sends on.
+func (s *spool) hurry(ids []string, queues ...string) {
+	now := time.Now()
+	for _, id := range ids {
+		for _, queue := range queues {
+			name := s.path(queue, id)
+			if info, err := s.root.Lstat(name); err == nil && info.ModTime().After(now) {
+				_ = s.root.Chtimes(name, now, now) // a file that has moved on is due already
+			}
+		}
+	}
 }

@@ -25,10 +25,10 @@ func (s *session) AuthMechanisms() []string { return s.mechanisms }
 func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	s.endExchange()
 	if s.mail != nil {
-		return nil, s.answer("AUTH", errAuthInMail)
+		return nil, s.answer("AUTH", nil, errAuthInMail)
 	}
 	if !slices.Contains(s.mechanisms, mechanism) {
-		return nil, s.answer("AUTH", smtp.ErrAuthUnknownMechanism)
+		return nil, s.answer("AUTH", nil, smtp.ErrAuthUnknownMechanism)
 	}
 	s.exchange = &exchange{
 		session: s, mechanism: mechanism,
@@ -82,7 +82,7 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 			return nil, true, e.finish(o)
 		}
 	} else if err := e.start(response); err != nil {
-		return nil, true, e.session.answer("AUTH", err)
+		return nil, true, e.session.answer("AUTH", nil, err)
 	}
 	select {
 	case challenge := <-e.challenges:
@@ -125,7 +125,7 @@ func (e *exchange) finish(o outcome) error {
 			s.dropProbe(p)
 		}
 		s.relay.log.Warn("authentication without an answer", zap.String("upstream", up.Name()), zap.Error(o.err))
-		return s.answer("AUTH", errAuthAway)
+		return s.answer("AUTH", nil, errAuthAway)
 	case !o.reply.Positive():
 		return s.authFailed(passOn(o.reply))
 	}
@@ -136,7 +136,7 @@ func (e *exchange) finish(o outcome) error {
 		}
 	}
 	s.wire.sayInstead(wholeAnswer(o.reply))
-	s.relay.log.Info("authenticated", append(s.facts(idNone, nil), zap.String("mechanism", e.mechanism))...)
+	s.logAuthenticated(e.mechanism)
 	return nil
 }
 
@@ -155,16 +155,15 @@ func (e *exchange) abandon() {
 // authFailed delays the answer to a failed authentication; after some of them the client has to go.
 func (s *session) authFailed(answer *smtp.SMTPError) error {
 	if answer.Code < 500 {
-		return s.answer("AUTH", answer)
+		return s.answer("AUTH", nil, answer)
 	}
 	s.peer.authFailures++
-	s.logRefused("AUTH", answer, nil, "")
 	s.relay.pause(s.ctx, time.Duration(s.peer.authFailures)*authPause)
 	if s.peer.authFailures >= maxAuthFailures {
 		s.wire.leave()
-		return s.answer("AUTH", errAuthTooMany)
+		return s.answer("AUTH", nil, errAuthTooMany)
 	}
-	return s.answer("AUTH", answer)
+	return s.answer("AUTH", nil, answer)
 }
 
 // relayed is the client's side of an exchange as the upstream's connection sees it.

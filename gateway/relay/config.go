@@ -47,8 +47,9 @@ const (
 
 // A Listener is one address to accept mail on.
 type Listener struct {
-	Address string  `yaml:"address"`
-	TLS     TLSMode `yaml:"tls"`
+	Address string `yaml:"address"`
+	// TLS is none (also when empty), starttls or implicit.
+	TLS TLSMode `yaml:"tls"`
 	// Certificate and Key are PEM files. They are read again when they change.
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
@@ -137,7 +138,7 @@ func (l *Listener) validate() error {
 		faults.Add("address", l.Address, "write host:port, such as 127.0.0.1:2525 or [::1]:2525")
 	}
 	switch l.TLS {
-	case TLSNone:
+	case TLSNone, "":
 		if l.Certificate != "" || l.Key != "" {
 			faults.Add("certificate", l.Certificate, "is not used with tls: none")
 		}

@@ -18,7 +18,6 @@ import (
 // A message is the content of a transaction on its way from the client.
 type message struct {
 	*transaction
-	id      policy.ID
 	trace   string // our own Received line
 	header  *header
 	body    *bufio.Reader
@@ -36,7 +35,7 @@ var bodyBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bo
 func (s *session) Data(r io.Reader) error {
 	ctx, done, ok := s.beginData(r)
 	if !ok {
-		return s.answer("DATA", errInternal)
+		return s.answer("DATA", nil, errInternal)
 	}
 	defer done()
 	body := bodyBuffers.Get().(*bufio.Reader)
@@ -48,7 +47,7 @@ func (s *session) Data(r io.Reader) error {
 	m.body.Reset(m.content)
 	err := s.take(ctx, m)
 	s.hangUpAfter(err)
-	return s.answer("DATA", err)
+	return s.answer("DATA", m.transaction, err)
 }
 
 // beginData says that a message is being received. It must be ended by done.
@@ -128,12 +127,11 @@ func (m *message) writeTo(w io.Writer) error {
 
 // refuse answers with a verdict that refuses, and keeps the fact.
 func (s *session) refuse(ctx context.Context, m *message, v policy.Verdict) error {
-	answer := refusalOf(v)
-	s.logRefused("DATA", answer, &m.envelope, v.Rule+": "+v.Reason)
+	d := denied(v)
 	s.note(ctx, m, policy.Event{
-		Kind: policy.Refused, Rule: v.Rule, Reason: v.Reason, Reply: replyOf(answer).String(),
+		Kind: policy.Refused, Rule: v.Rule, Reason: v.Reason, Reply: replyOf(d.answer).String(),
 	})
-	return answer
+	return d
 }
 
 // note adds to the journal what is not worth refusing a message for when it fails.

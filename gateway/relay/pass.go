@@ -14,9 +14,6 @@ import (
 // pass hands a message that is not held through to the upstream, whose final answer is ours. Where
 // one answer cannot speak for all recipients, the message goes through the journal.
 func (s *session) pass(ctx context.Context, m *message) error {
-	if m.away {
-		return errUpstreamAway
-	}
 	up := m.only()
 	if up == nil {
 		return s.queue(ctx, m, "recipients go to several upstreams")
@@ -27,14 +24,14 @@ func (s *session) pass(ctx context.Context, m *message) error {
 	p, err := s.offer(ctx, m, up)
 	switch {
 	case errors.Is(err, errRecipientRefused):
-		return s.queue(ctx, m, "a recipient that was accepted is now refused")
+		return s.queue(ctx, m, "an accepted recipient is now refused")
 	case err != nil:
 		return err
 	}
 	return s.handThrough(ctx, m, p)
 }
 
-// errRecipientRefused says that a recipient who was told 250 from the cache is not taken now.
+// errRecipientRefused says that the upstream takes some of the accepted recipients, not all.
 var errRecipientRefused = errors.New("a recipient is refused")
 
 // offer opens the transaction at the upstream, unless that was done while the recipients were asked
@@ -61,19 +58,26 @@ func (s *session) offer(ctx context.Context, m *message, up *upstream.Upstream) 
 	}
 }
 
-// settle looks at the upstream's answers to MAIL and all RCPT.
+// settle looks at the upstream's answers to MAIL and all RCPT. That of a recipient can differ from what
+// the client was told: it came from the cache, or the upstream was away.
 func (s *session) settle(m *message, p *probe, mail upstream.Reply, replies []upstream.Reply) error {
 	if !mail.Positive() {
 		return passOn(mail)
 	}
-	var err error
+	refused := 0
 	for i, r := range replies {
 		if !r.Positive() {
 			s.relay.answers.drop(s.cacheKey(m.transaction, p.up, m.envelope.Recipients[i].Address))
-			err = errRecipientRefused
+			refused++
 		}
 	}
-	return err
+	switch refused {
+	case 0:
+		return nil
+	case len(replies):
+		return passOn(replies[0]) // one answer is enough for all
+	}
+	return errRecipientRefused
 }
 
 // handThrough sends the content. Before the final dot the journal knows that it was offered, after
@@ -163,12 +167,12 @@ func (s *session) concluded(ctx context.Context, m *message, p *probe, reply ups
 	if reply.Positive() {
 		event.Kind = meaning(p.up.Config().AcceptsFor)
 		s.relay.metrics.took("passed", m.envelope.Size)
+		s.logPassed(m.transaction, event)
 	}
 	if reply.Code == 421 {
 		s.dropProbe(p)
 	}
 	s.note(ctx, m, event)
-	s.logPassed(m.id, &m.envelope, event)
 	return passOn(reply)
 }
 

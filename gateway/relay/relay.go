@@ -135,7 +135,7 @@ func (r *Relay) Listen() error {
 
 func (r *Relay) open(l Listener) (port, error) {
 	p := port{config: l}
-	if l.TLS != TLSNone {
+	if l.TLS == TLSStartTLS || l.TLS == TLSImplicit {
 		c, err := loadCertificate(l.Certificate, l.Key, r.clock, r.log)
 		if err != nil {
 			return port{}, fmt.Errorf("listen on %s: %w", l.Address, err)

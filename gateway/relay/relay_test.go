@@ -256,6 +256,39 @@ func TestMailLogHoldsNeitherSubjectsNorBodies(t *testing.T) {
 	}
 }
 
+// The log of a refusal holds what the operator may know, the answer does not.
+func TestMailLogTellsWhyItWasRefused(t *testing.T) {
+	l := newLab(t, newBackend(t, nil))
+	l.settings.Engine = fixed(refusing)
+	c := l.start().hello()
+	c.say("MAIL FROM:<blocked@corp.example>", "550 5.7.1 You are suspended")
+	refused := l.log.FilterMessage("refused").All()
+	if len(refused) != 1 {
+		t.Fatalf("%d lines", len(refused))
+	}
+	if f := refused[0].ContextMap(); f["reason"] != "secret" || f["sender"] != "blocked@corp.example" || f["reply"] != "550 5.7.1 You are suspended" || f["at"] != "MAIL" {
+		t.Errorf("%v", f)
+	}
+}
+
+// One recipient who is no longer taken gets the upstream's answer, not a bounce.
+func TestOnlyRecipientRefusedAtTheEnd(t *testing.T) {
+	b := newBackend(t, particular)
+	l := newLab(t, b)
+	l.settings.Engine = passAll
+	l.settings.Config.RecipientCache = time.Minute
+	c := l.start().hello()
+	c.mail("a@corp.example", "b@remote.example")
+	c.sendLetter("250 2.0.0 Ok")
+	b.rcpt = func(string) error {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "Gone"}
+	}
+	c.mail("a@corp.example", "b@remote.example")
+	c.sendLetter("550 5.1.1 Gone")
+	c.say("MAIL FROM:<a@corp.example>", "250")
+	c.say("RCPT TO:<b@remote.example>", "550 5.1.1 Gone")
+}
+
 func TestUpstreamRefusesTheOffer(t *testing.T) {
 	b := newBackend(t, particular)
 	l := newLab(t, b)
@@ -310,7 +343,8 @@ func TestConfigFaults(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		"the default": {func(*Config) {}, ""},
+		"the default":    {func(*Config) {}, ""},
+		"no word of TLS": {func(c *Config) { c.Listen[0].TLS = "" }, ""},
 		"TLS": {func(c *Config) {
 			c.Listen[0] = Listener{Address: "[::1]:25", TLS: TLSStartTLS, Certificate: cert, Key: key}
 		}, ""},

@@ -72,8 +72,17 @@ func passOn(r upstream.Reply) *smtp.SMTPError {
 	return refusal(r.Code, r.Status, r.Text)
 }
 
-// refusalOf gives the answer of a verdict that refuses.
-func refusalOf(v policy.Verdict) *smtp.SMTPError {
+// A denial is the answer of a rule, with what the operator may know of it.
+type denial struct {
+	answer       *smtp.SMTPError
+	rule, reason string
+}
+
+func (d *denial) Error() string { return d.rule + ": " + d.reason }
+func (d *denial) Unwrap() error { return d.answer }
+
+// denied gives the answer of a verdict that refuses.
+func denied(v policy.Verdict) *denial {
 	code := v.Code
 	if code == 0 {
 		code = 550
@@ -81,7 +90,7 @@ func refusalOf(v policy.Verdict) *smtp.SMTPError {
 			code = 451
 		}
 	}
-	return refusal(code, v.Status, v.Text.EN)
+	return &denial{refusal(code, v.Status, v.Text.EN), v.Rule, v.Reason}
 }
 
 // smtpError is the one exit: every answer that a session gives to go-smtp goes through it. The

@@ -14,7 +14,6 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/policy"
-	"go.uber.org/zap"
 )
 
 // A session is a client's dialogue from EHLO to its end. It belongs to go-smtp's goroutine of the
@@ -93,32 +92,31 @@ func smaller(a, b int64) int64 {
 // Mail begins a transaction. The upstream is asked when the first recipient is known.
 func (s *session) Mail(from string, o *smtp.MailOptions) error {
 	s.endExchange()
-	return s.answer("MAIL", s.begin(from, o))
-}
-
-func (s *session) begin(from string, o *smtp.MailOptions) error {
 	if s.mail != nil {
-		return errNested
-	}
-	if !s.trusted && s.login == "" {
-		return errRelayDenied
+		return s.answer("MAIL", s.mail, errNested)
 	}
 	var sender policy.Address
 	if from != "" {
 		var err error
 		if sender, err = mailbox(from); err != nil {
-			return errBadSender
+			return s.answer("MAIL", nil, errBadSender)
 		}
 	}
-	if !sender.IsASCII() && !o.UTF8 {
+	t := newTransaction(s, sender, o)
+	return s.answer("MAIL", t, s.begin(t))
+}
+
+func (s *session) begin(t *transaction) error {
+	switch e := &t.envelope; {
+	case !s.trusted && s.login == "":
+		return errRelayDenied
+	case !e.Sender.IsASCII() && !e.UTF8:
 		return errNeedsUTF8
-	}
-	if !s.owns(sender) {
+	case !s.owns(e.Sender):
 		return errNotOwner
 	}
-	t := newTransaction(s, sender, o)
 	if v := s.decide(&t.envelope, nil); v.Action == policy.Reject || v.Action == policy.Defer {
-		return s.denied("MAIL", v, &t.envelope)
+		return denied(v)
 	}
 	s.setMail(t)
 	s.peer.conn.Busy()
@@ -144,7 +142,7 @@ func (s *session) Rcpt(to string, o *smtp.RcptOptions) error {
 	if s.wire.bare {
 		to = "postmaster"
 	}
-	return s.answer("RCPT", s.add(to, o))
+	return s.answer("RCPT", s.mail, s.add(to, o))
 }
 
 func (s *session) add(to string, o *smtp.RcptOptions) error {
@@ -164,7 +162,7 @@ func (s *session) add(to string, o *smtp.RcptOptions) error {
 	one := t.envelope
 	one.Recipients = []policy.Recipient{recipient}
 	if v := s.decide(&one, nil); v.Action == policy.Reject || v.Action == policy.Defer {
-		return s.denied("RCPT", v, &one)
+		return denied(v)
 	}
 	up := s.settings.Router.Route(recipient.Address)
 	reply, err := s.ask(t, up, recipient)
@@ -172,8 +170,7 @@ func (s *session) add(to string, o *smtp.RcptOptions) error {
 	case errors.Is(err, upstream.ErrUnsafe):
 		return errBadRecipient
 	case err != nil:
-		// Its client is trusted or has proved who it is: the message can wait here.
-		t.away = true
+		// Away. The client is trusted or has proved who it is: the message can wait here.
 	case !reply.Positive():
 		return passOn(reply)
 	default:
@@ -194,22 +191,15 @@ func (s *session) decide(e *policy.Envelope, h *header) policy.Verdict {
 	return s.settings.Engine.Decide(s.ctx, submission)
 }
 
-// denied makes the answer of a verdict that refuses, and tells the operator why.
-func (s *session) denied(at string, v policy.Verdict, e *policy.Envelope) error {
-	answer := refusalOf(v)
-	s.logRefused(at, answer, e, v.Rule+": "+v.Reason)
-	return answer
-}
-
-// answer is where every refusal leaves a session.
-func (s *session) answer(at string, err error) error {
-	err = smtpError(err)
-	var refused *smtp.SMTPError
-	if errors.As(err, &refused) && refused.Code >= 400 {
-		s.relay.metrics.refuse(refused.Code)
-		s.relay.log.Debug("answered", append(s.facts(idNone, nil), zap.String("at", at), zap.Error(refused))...)
+// answer is where every answer leaves a session.
+func (s *session) answer(at string, t *transaction, err error) error {
+	out := smtpError(err)
+	var answer *smtp.SMTPError
+	if errors.As(out, &answer) && answer.Code >= 400 {
+		s.relay.metrics.refuse(answer.Code)
+		s.logRefused(at, t, answer, err)
 	}
-	return err
+	return out
 }
 
 // Reset ends the transaction.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -399,3 +400,50 @@ func TestDrainLetsTransactionsFinish(t *testing.T) {
 
 // Commit fails.
 func (f failing) Commit(context.Context, store.Change) (uint64, error) { return 0, f.err }
+
+// However long a message takes to arrive, it is held as long as was decided.
+func TestHoldCountsFromTheEndOfTheMessage(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Now().Truncate(time.Second)
+	l := newLab(t, newBackend(t, nil))
+	l.now = func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	l.settings.Engine = fixed(func(s policy.Submission) policy.Verdict {
+		if s.Header == nil {
+			return policy.Verdict{}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		now = now.Add(10 * time.Minute)
+		return policy.Verdict{Action: policy.Hold, Until: s.Time.Add(63 * time.Second), Shown: s.Time.Add(time.Minute)}
+	})
+	c := l.start().hello()
+	c.mail("alice@corp.example", "bob@remote.example")
+	answer := c.sendLetter("250 2.0.0 Held")
+	if m, _ := stored(t, idIn(t, answer)); !m.Due.Equal(now.Add(63 * time.Second)) {
+		t.Errorf("due %v after %v", m.Due, now)
+	}
+	if want := recallTime(now.Add(time.Minute), now); !strings.HasSuffix(answer, " "+want) {
+		t.Errorf("%q, want %s", answer, want)
+	}
+}
+
+func TestRefusedSenderIsAskedForOnce(t *testing.T) {
+	asked := 0
+	l := newLab(t, newBackend(t, func(b *backend) {
+		b.mailed = func(string) error {
+			asked++
+			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "No"}
+		}
+	})).start()
+	c := l.hello()
+	c.say("MAIL FROM:<alice@corp.example>", "250")
+	c.say("RCPT TO:<bob@remote.example>", "554 5.7.1 No")
+	c.say("RCPT TO:<eve@remote.example>", "554 5.7.1 No")
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}

@@ -22,7 +22,7 @@ func (s *session) hold(ctx context.Context, m *message, v policy.Verdict) error 
 		return err
 	}
 	s.relay.metrics.took("held", size)
-	s.logHeld(m.id, &m.envelope, v)
+	s.logHeld(m.transaction, v)
 	return refusal(250, "2.0.0", fmt.Sprintf("Held as %s, recall until %s", m.id, recallTime(v.Shown, s.relay.clock())))
 }
 
@@ -35,7 +35,7 @@ func (s *session) queue(ctx context.Context, m *message, reason string) error {
 		return err
 	}
 	s.relay.metrics.took("queued", size)
-	s.logAccepted(m.id, &m.envelope, reason)
+	s.logAccepted(m.transaction, reason)
 	return refusal(250, "2.0.0", "Queued as "+m.id.String())
 }
 
