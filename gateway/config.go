@@ -11,6 +11,8 @@ import (
 
 	"github.com/sendgate/sendgate/gateway/config"
 	"github.com/sendgate/sendgate/gateway/hold"
+	"github.com/sendgate/sendgate/gateway/milter"
+	"github.com/sendgate/sendgate/gateway/postfix"
 	"github.com/sendgate/sendgate/gateway/relay"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/gateway/web"
@@ -25,6 +27,8 @@ type Config struct {
 	Store      store.Config      `yaml:"store"`
 	Relay      relay.Config      `yaml:"relay"`
 	Upstreams  []upstream.Config `yaml:"upstreams"`
+	Milter     milter.Config     `yaml:"milter"`
+	Postfix    postfix.Config    `yaml:"postfix"`
 	Delivery   hold.Config       `yaml:"delivery"`
 	Policy     policy.Config     `yaml:"policy"`
 	Identities []policy.Identity `yaml:"identities"`
@@ -48,6 +52,8 @@ func DefaultConfig() Config {
 		Hostname: host,
 		Store:    store.DefaultConfig(),
 		Relay:    relay.DefaultConfig(),
+		Milter:   milter.DefaultConfig(),
+		Postfix:  postfix.DefaultConfig(),
 		Delivery: hold.DefaultConfig(),
 		Policy:   policy.DefaultConfig(),
 		API:      web.DefaultConfig(),
@@ -74,6 +80,11 @@ func (c *Config) Validate() error {
 	}
 	faults.In("store", c.Store.Validate())
 	faults.In("relay", c.Relay.Validate())
+	faults.In("milter", c.Milter.Validate())
+	faults.In("postfix", c.Postfix.Validate())
+	if len(c.Relay.Listen)+len(c.Milter.Listen) == 0 {
+		faults.Add("relay.listen", nil, "the gateway has no front: name an address here or in milter.listen")
+	}
 	faults.In("delivery", c.Delivery.Validate())
 	faults.In("policy", c.Policy.Validate())
 	faults.In("api", c.API.Validate())
@@ -125,12 +136,20 @@ func (c *Config) validateGroups(faults *policy.Faults) {
 	}
 }
 
+// milterFixed is the part of the milter's section that is read once.
+func milterFixed(c *Config) milter.Config {
+	m := c.Milter
+	return milter.Config{Listen: m.Listen, Connections: m.Connections, IdleTimeout: m.IdleTimeout, IDHeader: m.IDHeader}
+}
+
 // restartKeys names the sections that differ and that only a restart takes over.
 func restartKeys(old, now *Config) (keys []string) {
 	for name, pair := range map[string][2]any{
 		"hostname":     {old.Hostname, now.Hostname},
 		"store":        {old.Store, now.Store},
 		"relay.listen": {old.Relay.Listen, now.Relay.Listen},
+		"milter":       {milterFixed(old), milterFixed(now)},
+		"postfix":      {old.Postfix, now.Postfix},
 		"upstreams":    {old.Upstreams, now.Upstreams},
 		"delivery":     {old.Delivery, now.Delivery},
 		"api.listen":   {old.API.Listen, now.API.Listen},

@@ -2,38 +2,174 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"io"
 
 	"github.com/sendgate/sendgate/gateway/hold"
+	"github.com/sendgate/sendgate/gateway/postfix"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/store"
+	"go.uber.org/zap"
 )
 
-// deliverer is the hold.Sender over the upstreams.
-type deliverer struct{ routes *routes }
+// postfixLane is where mail goes that Postfix holds for us. The space keeps it apart from the names
+// of upstreams.
+const postfixLane = "postfix hold queue"
 
-// Upstream names where mail for a recipient goes.
-func (d deliverer) Upstream(_ *policy.Envelope, recipient policy.Address) string {
+// postfixWorkers is how many releases may wait for the helper at a time; it batches them.
+const postfixWorkers = 2000
+
+// deliverer is the hold.Sender: our own mail goes over the upstreams, mail that Postfix holds is let
+// go there.
+type deliverer struct {
+	routes *routes
+	keeper *postfix.Keeper // nil without the milter
+	log    *zap.Logger
+}
+
+// Upstream names where a message for a recipient goes.
+func (d deliverer) Upstream(e *policy.Envelope, recipient policy.Address) string {
+	if e.Front == policy.Milter {
+		return postfixLane
+	}
 	return d.routes.Route(recipient).Name()
 }
 
-// Workers leaves the number to the configuration.
-func (d deliverer) Workers(string) int { return 0 }
-
-// Deliver tries once and says what the upstream's answers mean.
-func (d deliverer) Deliver(ctx context.Context, attempt hold.Delivery) []hold.Outcome {
-	u := d.routes.named(attempt.Upstream)
-	recipients := make([]policy.Recipient, len(attempt.Recipients))
-	for i := range recipients {
-		recipients[i] = attempt.Recipients[i].Recipient
+// Workers leaves the number to the configuration, except for the batches of the helper.
+func (d deliverer) Workers(upstream string) int {
+	if upstream == postfixLane {
+		return postfixWorkers
 	}
-	results := u.Deliver(ctx, upstream.Delivery{
-		ID: attempt.ID, Envelope: attempt.Envelope, Recipients: recipients, Open: attempt.Open,
-	})
+	return 0
+}
+
+// Deliver tries once and says what the answers mean.
+func (d deliverer) Deliver(ctx context.Context, attempt hold.Delivery) []hold.Outcome {
+	switch {
+	case attempt.Upstream != postfixLane:
+		return d.send(ctx, d.routes.named(attempt.Upstream), attempt.ID, attempt.Envelope, recipientsOf(attempt.Recipients), attempt.Open)
+	case d.keeper == nil: // the milter was switched off while Postfix held mail
+		d.log.Warn("a message waits in Postfix's hold queue, but no milter is configured", zap.Stringer("id", attempt.ID))
+		return nil
+	case attempt.Partial:
+		return d.sendRest(ctx, attempt)
+	}
+	return d.release(ctx, attempt)
+}
+
+// send hands a message to an upstream.
+func (d deliverer) send(ctx context.Context, u *upstream.Upstream, id policy.ID, e *policy.Envelope, to []policy.Recipient, open func() (io.ReadCloser, error)) []hold.Outcome {
+	results := u.Deliver(ctx, upstream.Delivery{ID: id, Envelope: e, Recipients: to, Open: open})
 	outcomes := make([]hold.Outcome, len(results))
 	for i := range results {
 		outcomes[i] = outcome(&results[i], u.Name(), u.Config().AcceptsFor)
 	}
 	return outcomes
+}
+
+// release lets Postfix go on with a message.
+func (d deliverer) release(ctx context.Context, attempt hold.Delivery) []hold.Outcome {
+	r, err := d.keeper.Release(ctx, attempt.Envelope)
+	if err != nil {
+		d.log.Warn("a release waits for the postfix helper", zap.Stringer("id", attempt.ID), zap.Error(err))
+		return nil
+	}
+	o := hold.Outcome{Kind: policy.Queued, QueueID: r.ID, Upstream: "postfix", ReportsSuccess: true}
+	switch r.Outcome {
+	case postfix.Released:
+		o.Evidence = "postsuper -H " + r.ID + ": released from hold"
+	case postfix.NotHeld:
+		o.Evidence = "postqueue: " + r.ID + " is not in the hold queue any more"
+	default:
+		o = lost(r.ID)
+	}
+	return forAll(attempt, o)
+}
+
+// lost is the outcome of a message that Postfix does not have any more.
+func lost(queueID string) hold.Outcome {
+	return hold.Outcome{
+		Kind: policy.Unknown, QueueID: queueID, Upstream: "postfix", ReportsSuccess: true,
+		Evidence: "postqueue: " + queueID + " is in no queue: released or deleted by hand",
+	}
+}
+
+func forAll(attempt hold.Delivery, o hold.Outcome) []hold.Outcome {
+	outcomes := make([]hold.Outcome, len(attempt.Recipients))
+	for i := range outcomes {
+		outcomes[i] = o
+	}
+	return outcomes
+}
+
+// sendRest sends a message that was taken back from some of its recipients to the others: postsuper
+// knows whole messages only. The queue file is read, the message is sent with the parameters that
+// Postfix keeps in it, and the file is deleted when nobody is left. When that fails, the keeper
+// deletes it later.
+func (d deliverer) sendRest(ctx context.Context, attempt hold.Delivery) []hold.Outcome {
+	queued, content, err := d.keeper.Read(ctx, attempt.Envelope)
+	switch {
+	case errors.Is(err, postfix.ErrNotFound):
+		return forAll(attempt, lost(attempt.Envelope.QueueID))
+	case err != nil:
+		d.log.Warn("a message in Postfix's hold queue cannot be read yet", zap.Stringer("id", attempt.ID), zap.Error(err))
+		return nil
+	}
+	_ = content.Close() // only the envelope was wanted; Open reads it again for each server tried
+	e := *attempt.Envelope
+	e.Body, e.UTF8, e.Ret, e.EnvID, e.Size = queued.Body, queued.UTF8, queued.Ret, queued.EnvID, queued.Size
+	open := func() (io.ReadCloser, error) {
+		_, r, err := d.keeper.Read(ctx, attempt.Envelope)
+		return r, err
+	}
+	outcomes := make([]hold.Outcome, len(attempt.Recipients))
+	for u, indexes := range d.byUpstream(attempt.Recipients) {
+		to := make([]policy.Recipient, len(indexes))
+		for n, i := range indexes {
+			to[n] = parameters(attempt.Recipients[i].Recipient, queued.Recipients)
+		}
+		for n, o := range d.send(ctx, u, attempt.ID, &e, to, open) {
+			outcomes[indexes[n]] = o
+		}
+	}
+	for _, o := range outcomes {
+		if o.Kind == policy.Deferred {
+			return outcomes
+		}
+	}
+	if _, err := d.keeper.Delete(ctx, attempt.ID, attempt.Envelope); err != nil {
+		d.log.Warn("a queue file that was sent on is deleted later", zap.Stringer("id", attempt.ID), zap.Error(err))
+	}
+	return outcomes
+}
+
+func (d deliverer) byUpstream(all []store.Recipient) map[*upstream.Upstream][]int {
+	groups := map[*upstream.Upstream][]int{}
+	for i := range all {
+		u := d.routes.Route(all[i].Address)
+		groups[u] = append(groups[u], i)
+	}
+	return groups
+}
+
+// parameters gives a recipient with the DSN parameters of its queue file.
+func parameters(r policy.Recipient, queued []postfix.Recipient) policy.Recipient {
+	for _, q := range queued {
+		if q.Before.Key() == r.Address.Key() || q.Address.Key() == r.Address.Key() {
+			r.Original, r.OriginalType, r.Notify = q.Original, q.OriginalType, q.Notify
+			break
+		}
+	}
+	return r
+}
+
+func recipientsOf(all []store.Recipient) []policy.Recipient {
+	recipients := make([]policy.Recipient, len(all))
+	for i := range recipients {
+		recipients[i] = all[i].Recipient
+	}
+	return recipients
 }
 
 func outcome(r *upstream.Result, name, acceptsFor string) hold.Outcome {

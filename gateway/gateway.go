@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/sendgate/sendgate/gateway/hold"
+	"github.com/sendgate/sendgate/gateway/milter"
 	"github.com/sendgate/sendgate/gateway/notify"
+	"github.com/sendgate/sendgate/gateway/postfix"
 	"github.com/sendgate/sendgate/gateway/relay"
 	"github.com/sendgate/sendgate/gateway/web"
 	"github.com/sendgate/sendgate/policy"
@@ -29,6 +31,8 @@ type Gateway struct {
 	scheduler *hold.Scheduler
 	feed      *store.Subscription
 	relay     *relay.Relay
+	milter    *milter.Milter  // nil when not configured
+	keeper    *postfix.Keeper // with the milter
 	web       *web.Server
 
 	mu     sync.Mutex
@@ -57,8 +61,13 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 		return nil, err
 	}
 	g.feed = journal.Subscribe(0)
+	if len(cfg.Milter.Listen) > 0 {
+		if err := g.openMilter(&cfg, directory); err != nil {
+			return nil, err
+		}
+	}
 	reporter := notify.New(cfg.Hostname, cfg.Delivery.Retry.ExpireAfter, journal, time.Now)
-	g.scheduler, err = hold.New(cfg.Delivery, journal, g.feed, deliverer{g.routes}, reporter, time.Now, log.Named("mail"))
+	g.scheduler, err = hold.New(cfg.Delivery, journal, g.feed, deliverer{g.routes, g.keeper, log.Named("mail")}, reporter, time.Now, log.Named("mail"))
 	if err != nil {
 		return nil, err
 	}
@@ -68,15 +77,25 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 		return nil, err
 	}
 	g.web = web.New(cfg.API, web.Needs{
-		Journal: journal, Holder: holder{g.scheduler}, Metrics: registry, Parts: g.parts, Margin: g.margin,
+		Journal: journal, Holder: holder{g.scheduler, journal, g.keeper}, Metrics: registry, Parts: g.parts, Margin: g.margin,
 		Version: version, Now: time.Now, Log: log.Named("api"),
 	})
 	return g, nil
 }
 
+// openMilter builds the second front, with what lets its mail go.
+func (g *Gateway) openMilter(cfg *Config, directory *policy.Directory) (err error) {
+	g.keeper = postfix.NewKeeper(postfix.New(cfg.Postfix), g.store, time.Now, g.log.Named("postfix"))
+	g.milter, err = milter.New(cfg.Hostname, g.store, milterSettings(cfg, directory), time.Now, g.log.Named("mail"))
+	return err
+}
+
 func (g *Gateway) register(registry *prometheus.Registry) error {
 	all := append(g.relay.Collectors(), g.scheduler.Collectors()...)
 	all = append(all, storeMetrics(g.store)...)
+	if g.milter != nil {
+		all = append(all, g.milter.Collectors()...)
+	}
 	all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var errs []error
 	for _, c := range all {
@@ -90,10 +109,15 @@ func (g *Gateway) Listen() error {
 	if err := g.relay.Listen(); err != nil {
 		return err
 	}
+	if g.milter != nil {
+		if err := g.milter.Listen(); err != nil {
+			return err
+		}
+	}
 	return g.web.Listen()
 }
 
-// SMTPAddrs and APIAddr are the addresses after Listen.
+// SMTPAddrs are the addresses of the relay after Listen.
 func (g *Gateway) SMTPAddrs() []net.Addr { return g.relay.Addrs() }
 
 // APIAddr is the address of the API's TCP listener, nil when there is none.
@@ -105,7 +129,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 	// The timers outlive the fronts: what a draining session accepts is scheduled as always.
 	timers, stopTimers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTimers()
-	group.Go(func() error { defer stopTimers(); return g.relay.Serve(ctx) })
+	var fronts sync.WaitGroup
+	front := func(serve func(context.Context) error) {
+		fronts.Add(1)
+		group.Go(func() error { defer fronts.Done(); return serve(ctx) })
+	}
+	front(g.relay.Serve)
+	if g.milter != nil {
+		front(g.milter.Serve)
+		group.Go(func() error { return g.keeper.Run(timers) })
+	}
+	group.Go(func() error { <-ctx.Done(); fronts.Wait(); stopTimers(); return nil })
 	group.Go(func() error { return g.web.Serve(ctx) })
 	group.Go(func() error { return g.scheduler.Run(timers) })
 	return errors.Join(group.Wait(), g.close())
@@ -133,6 +167,9 @@ func (g *Gateway) Reload(cfg Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.relay.Reload(g.relaySettings(&cfg, directory))
+	if g.milter != nil {
+		g.milter.Reload(milterSettings(&cfg, directory))
+	}
 	g.web.Reload(cfg.API)
 	keys := restartKeys(&g.config, &cfg)
 	g.config = cfg
@@ -148,6 +185,10 @@ func (g *Gateway) relaySettings(cfg *Config, directory *policy.Directory) relay.
 	}
 }
 
+func milterSettings(cfg *Config, directory *policy.Directory) milter.Settings {
+	return milter.Settings{Config: cfg.Milter, Engine: policy.NewRules(cfg.Policy, directory), Directory: directory}
+}
+
 // margin is how much later than shown mail is let go.
 func (g *Gateway) margin() time.Duration {
 	g.mu.Lock()
@@ -155,7 +196,8 @@ func (g *Gateway) margin() time.Duration {
 	return g.config.Policy.Hold.Margin
 }
 
-// parts reports on the upstreams, from what is known of them within the last minute.
+// parts reports on the upstreams and the postfix helper, from what is known of them within the last
+// minute.
 func (g *Gateway) parts() []web.Part {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
@@ -170,6 +212,13 @@ func (g *Gateway) parts() []web.Part {
 		})
 	}
 	wg.Wait()
+	if g.keeper != nil {
+		p := web.Part{Name: "postfix helper", OK: true}
+		if err := g.keeper.Ready(); err != nil {
+			p.OK, p.Detail = false, err.Error()
+		}
+		all = append(all, p)
+	}
 	return all
 }
 

@@ -235,10 +235,18 @@ func applyTo(rows []Recipient, e policy.Event) (changed []int) {
 		}
 		return changed
 	}
+	var done []bool // an index may be there twice; the event happened once
+	if len(e.Recipients) > 1 {
+		done = make([]bool, len(rows))
+	}
 	for _, i := range e.Recipients {
-		if i >= 0 && i < len(rows) {
-			move(i)
+		if i < 0 || i >= len(rows) || done != nil && done[i] {
+			continue
 		}
+		if done != nil {
+			done[i] = true
+		}
+		move(i)
 	}
 	return changed
 }

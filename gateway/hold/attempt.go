@@ -98,6 +98,7 @@ func (s *Scheduler) delivery(v *snapshot, upstream string, t *task) Delivery {
 		d.Recipients = append(d.Recipients, *r)
 		d.MayBeDuplicate = d.MayBeDuplicate || r.MayBeDuplicate || s.suspect(t, r)
 	}
+	d.Partial = len(d.Recipients) < len(v.recipients)
 	return d
 }
 
@@ -113,7 +114,7 @@ func complete(outcomes []Outcome, recipients int) []Outcome {
 	copy(all, outcomes)
 	for i := range all {
 		switch all[i].Kind {
-		case policy.HandedOver, policy.DeliveredMailbox, policy.RelayedRemote, policy.Queued, policy.Deferred, policy.Bounced:
+		case policy.HandedOver, policy.DeliveredMailbox, policy.RelayedRemote, policy.Queued, policy.Deferred, policy.Bounced, policy.Unknown:
 		default:
 			all[i].Kind = policy.Deferred
 		}

@@ -47,6 +47,9 @@ type Delivery struct {
 	// Open gives the message from its first octet; it may be called again when another server of the
 	// upstream is tried.
 	Open func() (io.ReadCloser, error)
+	// Partial is true when the message has other recipients as well: it was taken back from them, is
+	// done with them, or they belong to another upstream.
+	Partial bool
 	// MayBeDuplicate is true when an earlier attempt was cut off by a crash.
 	MayBeDuplicate bool
 }
@@ -54,7 +57,8 @@ type Delivery struct {
 // An Outcome is what an attempt did for one recipient.
 type Outcome struct {
 	// Kind is HandedOver, DeliveredMailbox or RelayedRemote (what the upstream's 250 means), Queued
-	// (an MTA's own hold let it go), Deferred or Bounced. Anything else counts as Deferred.
+	// (an MTA's own hold let it go), Deferred, Bounced, or Unknown when the MTA has lost it. Anything
+	// else counts as Deferred.
 	Kind     policy.Kind
 	Reply    string // the SMTP reply, or what went wrong before there was one
 	QueueID  string // the upstream's id of the message

@@ -288,7 +288,7 @@ func TestMemoryOfOneConnection(t *testing.T) {
 	}
 }
 
-// TestListenersAreClosed when one of them cannot be opened.
+// TestListenAllOrNone: when one listener cannot be opened, the others are closed.
 func TestListenAllOrNone(t *testing.T) {
 	l := newLab(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -307,7 +307,7 @@ func TestListenAllOrNone(t *testing.T) {
 	}
 }
 
-// TestAcceptFails ends Serve with the error.
+// TestServeEndsWithItsListener: its error is Serve's.
 func TestServeEndsWithItsListener(t *testing.T) {
 	l := newLab(t)
 	l.make()
@@ -318,4 +318,33 @@ func TestServeEndsWithItsListener(t *testing.T) {
 	if err := l.milter.Serve(t.Context()); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestNothingIsSaidBeforeTheCommit: neither the quarantine nor the answer leaves before the journal
+// has the message.
+func TestNothingIsSaidBeforeTheCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		committed := make(chan struct{})
+		b := newBubble(t, func(l *lab) {
+			l.settings.Engine = policy.NewRules(policy.DefaultConfig(), l.settings.Directory)
+			l.journal.fail = func(store.Change) error { <-committed; return nil }
+		})
+		p := b.dial().client("192.0.2.7")
+		p.mail("a@corp.example")
+		p.rcpt("b@remote.example")
+		answers := make(chan []string, 1)
+		go func() { answers <- p.end("4ZD4") }()
+		synctest.Wait()
+		if n := p.got.Load(); n != 0 {
+			t.Errorf("%d octets came before the commit", n)
+		}
+		close(committed)
+		if got := <-answers; len(got) != 2 || !strings.HasPrefix(got[0], "q sendgate ") || got[1] != "c" {
+			t.Errorf("answers %q", got)
+		}
+		b.stop()
+		if err := <-b.done; err != nil {
+			t.Error(err)
+		}
+	})
 }

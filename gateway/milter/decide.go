@@ -98,7 +98,7 @@ func (s *session) end(m *gomilter.Modifier) reply {
 	case t.refusal.refuses():
 		return t.refusal
 	case t.tooMany:
-		return s.refuse(ctx, t, replyTooMany, policy.Verdict{Reason: "max_recipients"})
+		return s.refuse(ctx, t, replyTooMany, policy.Verdict{Rule: "max_recipients", Reason: "more recipients than one message may have"})
 	case t.failure != nil:
 		return s.undecided(t, t.failure)
 	case s.returned(ctx, t):

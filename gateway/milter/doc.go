@@ -49,10 +49,11 @@
 //
 // # Limits
 //
-// The library hides ESMTP parameters, so DSN requests, SMTPUTF8 and SIZE are unknown here. The size
-// is known only when the body is asked for, else 0. The id of the protocol (SMTP, ESMTPS) is not
-// known. Of a header, 256 KiB are looked at. Milters behind us may refuse a recipient or the message
-// without our knowing: stand first for recipients' sake, or let the log say what became of them.
-// Mail that is queued again by postsuper -r passes no milter. A message that comes back and whose
-// recipients are all new (an alias was expanded) is linked to all recipients of the first one.
+// The library hides ESMTP parameters, so DSN requests, SMTPUTF8 and SIZE are unknown here, and so is
+// the protocol (SMTP, ESMTPS). The size is known only when the body is asked for, else 0. Of a header,
+// 256 KiB are looked at. Milters behind us may refuse a recipient or the message without our knowing;
+// the log says what became of them. Mail that is queued again by postsuper -r passes no milter. A
+// message that comes back with new recipients only (an alias was expanded) is linked to all recipients
+// of the first one. What Postfix need not wait for (Needs) is agreed upon for a connection and
+// outlives a reload.
 package milter

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,6 +154,13 @@ type peer struct {
 	t testing.TB
 	net.Conn
 	terms terms
+	got   atomic.Int64 // octets since the negotiation
+}
+
+func (p *peer) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	p.got.Add(int64(n))
+	return n, err
 }
 
 // What Postfix 3.7 offers.
@@ -249,6 +257,7 @@ func (p *peer) negotiate(actions, protocol uint32) {
 		actions:  gomilter.OptAction(binary.BigEndian.Uint32([]byte(data[4:]))),
 		protocol: gomilter.OptProtocol(binary.BigEndian.Uint32([]byte(data[8:]))),
 	}
+	p.got.Store(0)
 }
 
 // event sends an event and gives the answer as text: "c", or the reply.

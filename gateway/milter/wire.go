@@ -29,8 +29,8 @@ const (
 
 func newWire(c *shell.Conn) *wire { return &wire{Conn: c, closed: make(chan struct{})} }
 
-// Read takes every failure between packets for the end of the connection, about which the library
-// says nothing. The shell's limits are what usually fails.
+// Read takes every failure for the end of the connection, about which the library says nothing unless
+// it comes inside a packet. The shell's limits are what usually fails.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if err != nil {

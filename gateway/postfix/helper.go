@@ -88,7 +88,7 @@ func (h *Helper) Expire(ctx context.Context, messages []Identity) ([]Result, err
 // Read gives a queued message: its envelope, and its content as Postfix has queued it, with LF at
 // the ends of lines. The content must be closed; its last Read returns an error other than io.EOF when it was
 // cut. A short queue id may be taken over by another message between two calls unless it is held.
-func (h *Helper) Read(ctx context.Context, want Identity) (Envelope, io.ReadCloser, error) {
+func (h *Helper) Read(ctx context.Context, want Identity) (Envelope, *Content, error) {
 	a, err := h.ask(ctx, request{Verb: verbRead, Messages: []Identity{want}})
 	if err != nil {
 		return Envelope{}, nil, err
@@ -98,7 +98,7 @@ func (h *Helper) Read(ctx context.Context, want Identity) (Envelope, io.ReadClos
 		_ = a.Close()
 		return Envelope{}, nil, err
 	}
-	return e, &content{answer: a}, nil
+	return e, &Content{answer: a}, nil
 }
 
 // Ready reports whether the helper answers.
@@ -279,15 +279,15 @@ func (a *answer) Close() error {
 	return a.conn.Close()
 }
 
-// content is the body of an answer to read.
-type content struct {
+// Content is that of a queued message, as it comes from the helper.
+type Content struct {
 	*answer
 	rest []byte
 	err  error
 }
 
 // Read gives io.EOF only when the helper has said that all is there.
-func (c *content) Read(p []byte) (int, error) {
+func (c *Content) Read(p []byte) (int, error) {
 	for len(c.rest) == 0 {
 		if c.err != nil {
 			return 0, c.err

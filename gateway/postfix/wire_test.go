@@ -115,7 +115,7 @@ func FuzzAnswer(f *testing.F) {
 		if _, err := a.envelope(); err != nil {
 			return
 		}
-		c := &content{answer: a}
+		c := &Content{answer: a}
 		total, p := 0, make([]byte, 100)
 		for {
 			n, err := c.Read(p)

@@ -90,9 +90,6 @@ func DefaultConfig() Config {
 // Validate reports every fault at once, as [policy.Faults].
 func (c *Config) Validate() error {
 	var faults policy.Faults
-	if len(c.Listen) == 0 {
-		faults.Add("listen", nil, "name at least one address, such as 127.0.0.1:2525")
-	}
 	for i := range c.Listen {
 		faults.In("listen["+strconv.Itoa(i)+"]", c.Listen[i].validate())
 	}
