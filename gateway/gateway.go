@@ -186,7 +186,10 @@ func (g *Gateway) relaySettings(cfg *Config, directory *policy.Directory) relay.
 }
 
 func milterSettings(cfg *Config, directory *policy.Directory) milter.Settings {
-	return milter.Settings{Config: cfg.Milter, Engine: policy.NewRules(cfg.Policy, directory), Directory: directory}
+	return milter.Settings{
+		Config: cfg.Milter, Engine: policy.NewRules(cfg.Policy, directory), Directory: directory,
+		Needs: milter.Needs{Body: cfg.Milter.MessageSize},
+	}
 }
 
 // margin is how much later than shown mail is let go.

@@ -2,6 +2,7 @@
 //
 //	go run ./contrib/bench journal [flags]   durable commits, growth, time to open
 //	go run ./contrib/bench relay [flags]     the relay against Postfix, into the same sink
+//	go run ./contrib/bench milter [flags]    Postfix without a milter, with one that does nothing, with ours
 //
 // Every command prints tables for people, says how many repetitions it made and their spread, and
 // ends with one line "result name=value ..." for programs. Figures of different runs on a shared
@@ -29,15 +30,17 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("say what to measure: journal or relay")
+		return fmt.Errorf("say what to measure: journal, relay or milter")
 	}
 	switch args[0] {
 	case "journal":
 		return benchJournal(ctx, args[1:])
 	case "relay":
 		return benchRelay(ctx, args[1:])
+	case "milter":
+		return benchMilter(ctx, args[1:])
 	}
-	return fmt.Errorf("%q is not a bench: use journal or relay", args[0])
+	return fmt.Errorf("%q is not a bench: use journal, relay or milter", args[0])
 }
 
 // A series holds the repetitions of one figure.

@@ -54,6 +54,11 @@ func freePort() (int, error) {
 
 // startSendgate runs the binary with a configuration for the sink, in a directory of its own.
 func startSendgate(ctx context.Context, binary, dir, sinkAddr string, hold time.Duration) (*peer, error) {
+	return startGateway(ctx, binary, dir, sinkAddr, hold, "")
+}
+
+// startGateway is startSendgate with more sections of configuration.
+func startGateway(ctx context.Context, binary, dir, sinkAddr string, hold time.Duration, more string) (*peer, error) {
 	dir, err := os.MkdirTemp(dir, "gate-")
 	if err != nil {
 		return nil, err
@@ -73,8 +78,8 @@ upstreams:
 policy:
   hold: {default: %s, margin: 0s}
 api: {listen: "", socket: %s/api.sock}
-log: {level: warn}
-`, dir, smtp, sinkAddr, hold, dir)
+log: {level: error}
+%s`, dir, smtp, sinkAddr, hold, dir, more)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

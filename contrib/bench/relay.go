@@ -19,23 +19,12 @@ func benchRelay(ctx context.Context, args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "sendgate-bench-")
+	var b relayBench
+	closed, err := b.open(ctx, *messages)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // Postfix's own user has to get through
-		return err
-	}
-	b := relayBench{dir: dir, messages: *messages, figures: map[string]*figures{}}
-	if b.sink, err = newSink(); err != nil {
-		return err
-	}
-	defer b.sink.close()
-	b.binary = filepath.Join(dir, "sendgate")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.binary, "./cmd/sendgate").CombinedOutput(); err != nil {
-		return fmt.Errorf("build sendgate: %w\n%s", err, out)
-	}
+	defer closed()
 	for range *reps {
 		if err := b.round(ctx); err != nil {
 			return err
@@ -48,14 +37,40 @@ func benchRelay(ctx context.Context, args []string) error {
 }
 
 type relayBench struct {
+	comparison
+	idle    series // memory of sendgate before and after the load, MB
+	memory  series
+	flushes float64 // per message at 50 sessions
+}
+
+// A comparison measures relays into one sink.
+type comparison struct {
 	dir      string
-	binary   string
+	binary   string // sendgate
 	messages int
 	sink     *sink
 	figures  map[string]*figures // by relay and load
-	idle     series              // memory of sendgate before and after the load, MB
-	memory   series
-	flushes  float64 // per message at 50 sessions
+}
+
+// open makes a directory that Postfix's own user gets through, builds sendgate and starts the sink.
+func (b *comparison) open(ctx context.Context, messages int) (closed func(), err error) {
+	b.messages, b.figures = messages, map[string]*figures{}
+	if b.dir, err = os.MkdirTemp("", "sendgate-bench-"); err != nil {
+		return nil, err
+	}
+	closed = func() { os.RemoveAll(b.dir) }
+	if err := os.Chmod(b.dir, 0o755); err != nil {
+		return closed, err
+	}
+	if b.sink, err = newSink(); err != nil {
+		return closed, err
+	}
+	b.binary = filepath.Join(b.dir, "sendgate")
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", b.binary, "./cmd/sendgate").CombinedOutput()
+	if err != nil {
+		return closed, fmt.Errorf("build sendgate: %w\n%s", err, out)
+	}
+	return func() { b.sink.close(); os.RemoveAll(b.dir) }, nil
 }
 
 // figures of one relay under one load.
@@ -111,7 +126,7 @@ func (b *relayBench) round(ctx context.Context) error {
 
 // measure sends every kind of load through one relay. The rate counts from the first command to the
 // last delivery, less the hold.
-func (b *relayBench) measure(ctx context.Context, name, addr string, pid int, hold time.Duration) error {
+func (b *comparison) measure(ctx context.Context, name, addr string, pid int, hold time.Duration) error {
 	for _, k := range loadKinds {
 		n := b.messages
 		if k.sessions == 1 {
@@ -137,7 +152,7 @@ func (b *relayBench) measure(ctx context.Context, name, addr string, pid int, ho
 	return nil
 }
 
-func (b *relayBench) of(relay, kind string) *figures {
+func (b *comparison) of(relay, kind string) *figures {
 	key := relay + " " + kind
 	if b.figures[key] == nil {
 		b.figures[key] = &figures{}
@@ -147,15 +162,7 @@ func (b *relayBench) of(relay, kind string) *figures {
 
 func (b *relayBench) report(reps int) error {
 	fmt.Printf("delivered messages per second, 4 KiB, into one sink, in turns; median of %d (range); ratio to Postfix of the same run\n", reps)
-	tw := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "relay\tload\tdelivered/s\tratio\tp50 ms\tp99 ms\tCPU ms/message")
-	for _, relay := range []string{"direct", "postfix", "sendgate hold 1s", "sendgate hold 0s"} {
-		for _, k := range loadKinds {
-			f := b.of(relay, k.name)
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%.2f\t%s\t%s\t%s\n", relay, k.name, f.rate, b.ratio(relay, k.name, "postfix"), f.p50, f.p99, f.cpu)
-		}
-	}
-	if err := tw.Flush(); err != nil {
+	if err := b.table("postfix", "direct", "postfix", "sendgate hold 1s", "sendgate hold 0s"); err != nil {
 		return err
 	}
 	fmt.Printf("sendgate, hold 1s: anonymous memory idle %s MB, after the load %s MB; %.3f flushes a message at 50 sessions\n", b.idle, b.memory, b.flushes)
@@ -174,8 +181,21 @@ func (b *relayBench) report(reps int) error {
 	return nil
 }
 
+// table prints all figures, with ratios to one of the relays.
+func (b *comparison) table(to string, relays ...string) error {
+	tw := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "relay\tload\tdelivered/s\tratio\tp50 ms\tp99 ms\tCPU ms/message")
+	for _, relay := range relays {
+		for _, k := range loadKinds {
+			f := b.of(relay, k.name)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%.2f\t%s\t%s\t%s\n", relay, k.name, f.rate, b.ratio(relay, k.name, to), f.p50, f.p99, f.cpu)
+		}
+	}
+	return tw.Flush()
+}
+
 // ratio is the median over the repetitions of the ratios within each.
-func (b *relayBench) ratio(relay, kind, to string) float64 {
+func (b *comparison) ratio(relay, kind, to string) float64 {
 	var ratios series
 	base := b.of(to, kind).rate
 	for i, rate := range b.of(relay, kind).rate {

@@ -25,6 +25,9 @@ type Config struct {
 	IDHeader IDHeader `yaml:"id_header"`
 	// AddMessageID gives outbound mail without a Message-ID one.
 	AddMessageID bool `yaml:"add_message_id"`
+	// MessageSize asks Postfix for the body of each message, so that its size is known. Rules that look
+	// at the body ask for it in any case.
+	MessageSize bool `yaml:"message_size"`
 	// MaxRecipients bounds one message.
 	MaxRecipients int `yaml:"max_recipients"`
 	// Connections bounds what is open at a time. Postfix has one for each smtpd that talks to a

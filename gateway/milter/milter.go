@@ -76,7 +76,9 @@ func New(hostname string, journal Journal, settings Settings, clock func() time.
 		clock:    clock,
 		log:      log,
 		keyed:    keyed,
-		shell:    shell.New(shell.Limits{Connections: settings.Config.Connections, Idle: settings.Config.IdleTimeout}, log),
+		shell: shell.New(shell.Limits{
+			Connections: settings.Config.Connections, Idle: settings.Config.IdleTimeout, QuickAck: true,
+		}, log),
 	}
 	m.metrics = newMetrics(m.shell.Open)
 	m.notes = newNotes(journal, m.noteLost)

@@ -5,11 +5,13 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"strings"
 	"testing"
 )
 
 // milter is a mail filter that does one thing: at the end of the message it puts a header field on top
-// and adds a recipient, so that Postfix edits the queue file in place with pointers.
+// and adds a recipient, so that Postfix edits the queue file in place with pointers. A message with
+// the field X-Replace gets another body, too.
 type milter struct{ address string }
 
 func startMilter(t *testing.T) *milter {
@@ -38,6 +40,7 @@ func serveMilter(c net.Conn) {
 	say := func(data string) {
 		_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(data))), data...))
 	}
+	replace := false
 	for {
 		var length uint32
 		if binary.Read(r, binary.BigEndian, &length) != nil {
@@ -48,11 +51,18 @@ func serveMilter(c net.Conn) {
 			return
 		}
 		switch data[0] {
-		case 'O': // version 2; may add headers and recipients; wants no body
-			say("O\x00\x00\x00\x02\x00\x00\x00\x05\x00\x00\x00\x10")
+		case 'O': // version 2; may add headers and recipients and replace bodies; wants no body
+			say("O\x00\x00\x00\x02\x00\x00\x00\x07\x00\x00\x00\x10")
+		case 'L':
+			replace = replace || strings.HasPrefix(string(data), "LX-Replace\x00")
+			say("c")
 		case 'E':
 			say("i\x00\x00\x00\x00X-Milled\x00yes\x00")
 			say("+<milled@fast.test>\x00")
+			if replace {
+				say("b" + strings.Repeat("replaced and made longer\r\n", 2000))
+			}
+			replace = false
 			say("a")
 		case 'D', 'A': // macros and abort have no answer
 		case 'Q':

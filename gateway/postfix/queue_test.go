@@ -173,7 +173,8 @@ func TestReadGivesWhatIsQueued(t *testing.T) {
 		"long lines":    "X-Hold: 1\r\n\r\n" + strings.Repeat("y", 70000) + "\r\nend\r\n",
 		"looks like records": "X-Hold: 1\r\n\r\n*** HEADER EXTRACTED hold/x ***\r\nX\x00E\x00p 10\r\n" +
 			"*** MESSAGE FILE END hold/x ***\r\n",
-		"eight bits": "X-Hold: 1\r\nSubject: \xe4\xb8\xad\xff\r\n\r\n\x00\x01\xff\r\n",
+		"body replaced by a longer one": "X-Hold: 1\r\nX-Replace: 1\r\n\r\nshort\r\n",
+		"eight bits":                    "X-Hold: 1\r\nSubject: \xe4\xb8\xad\xff\r\n\r\n\x00\x01\xff\r\n",
 	}
 	for name, content := range contents {
 		t.Run(name, func(t *testing.T) {
@@ -201,6 +202,9 @@ func TestReadGivesWhatIsQueued(t *testing.T) {
 			}
 			if !bytes.Contains(got, []byte("X-Milled: yes\n")) {
 				t.Error("the milter's header field is not there: pointers were not tested")
+			}
+			if strings.Contains(content, "X-Replace") != bytes.Contains(got, []byte("replaced")) {
+				t.Error("the milter's body is not there")
 			}
 			checkEnvelope(t, e, m.queue(t)[id])
 		})
@@ -428,7 +432,7 @@ func TestWhoMayAsk(t *testing.T) {
 		c := exec.Command(child)
 		c.Env = []string{childSocket + "=" + m.socket}
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-		out, err := c.CombinedOutput()
+		out, err := c.Output()
 		if err != nil || string(out) != want {
 			t.Errorf("user %d: %q, %v, want %q", uid, out, err, want)
 		}

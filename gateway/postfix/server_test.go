@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -278,4 +279,53 @@ func TestHelperRefusesToStart(t *testing.T) {
 	if _, err := listen(file, 0); err == nil || err.Error() != file+" is in the way: it is not a socket" {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestTriggerReachesEitherKindOfQueueManager: a stream socket since Postfix 3.0, a FIFO before.
+func TestTriggerReachesEitherKindOfQueueManager(t *testing.T) {
+	for _, kind := range []string{"socket", "FIFO"} {
+		queue := t.TempDir()
+		name := filepath.Join(queue, "public", "qmgr")
+		if err := os.Mkdir(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := triggerQueueManager(queue); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("no %s: %v", kind, err)
+		}
+		got := make(chan byte, 1)
+		if kind == "socket" {
+			l, err := net.Listen("unix", name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				if c, err := l.Accept(); err == nil {
+					got <- firstOctet(c)
+				}
+			}()
+		} else {
+			if err := syscall.Mkfifo(name, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(name, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { got <- firstOctet(f) }()
+		}
+		if err := triggerQueueManager(queue); err != nil {
+			t.Fatal(err)
+		}
+		if b := <-got; b != 'D' {
+			t.Errorf("%s: %q", kind, b)
+		}
+	}
+}
+
+func firstOctet(r io.ReadCloser) byte {
+	defer r.Close()
+	b := []byte{0}
+	_, _ = io.ReadFull(r, b)
+	return b[0]
 }

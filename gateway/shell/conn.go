@@ -32,6 +32,7 @@ type Conn struct {
 	got     int64         // octets since the last answer
 	busy    bool
 	goodbye func()
+	ack     func() // before each read; nil unless Limits.QuickAck
 }
 
 // A deadline slides, or was fixed by somebody above.
@@ -50,6 +51,9 @@ func newConn(socket net.Conn, s *Shell) *Conn {
 	c.buffer.Reset((*source)(c))
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.client = addrOf(socket.RemoteAddr())
+	if s.limits.QuickAck {
+		c.ack = quickAck(socket)
+	}
 	return c
 }
 
@@ -178,6 +182,9 @@ func (s *source) Read(p []byte) (int, error) {
 	c.mu.Unlock()
 	if err != nil {
 		return 0, err
+	}
+	if c.ack != nil {
+		c.ack()
 	}
 	start := time.Now()
 	n, err := c.Conn.Read(p)

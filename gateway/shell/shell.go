@@ -20,6 +20,10 @@ type Limits struct {
 	// MinRate, in octets per second, bounds how long a peer may take over what it sends between two
 	// answers: Idle, and a second for each MinRate octets.
 	MinRate int
+	// QuickAck has the kernel acknowledge every packet at once. A peer that writes in small pieces and
+	// waits for no answer between them (a milter client) otherwise stands still for 40 ms: its Nagle
+	// algorithm waits for our delayed acknowledgement.
+	QuickAck bool
 }
 
 // A Port is a listener with what is particular to it.
