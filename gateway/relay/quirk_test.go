@@ -172,3 +172,11 @@ func TestQuirkShutdownLeavesConnections(t *testing.T) {
 	server.Close()
 	c.say("NOOP", "250")
 }
+
+func TestQuirkOriginalRecipient(t *testing.T) {
+	c := bare(t, &quirky{}, func(s *smtp.Server) { s.EnableDSN, s.EnableSMTPUTF8 = true, true })
+	c.say("EHLO client.example", "250")
+	c.say("MAIL FROM:<a@x.example> SMTPUTF8", "250")
+	c.say("RCPT TO:<b@x.example> ORCPT=rfc822;+E7+8E+8B@x.example", "501")
+	c.say(`RCPT TO:<b@x.example> ORCPT=utf-8;\x{738B}@x.example`, "250")
+}

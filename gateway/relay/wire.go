@@ -18,6 +18,7 @@ import (
 //     (quirk tests TestQuirkTimeoutInData, TestQuirkTruncatedChunk);
 //   - STARTTLS is ours: the dialogue ends and a new one begins over TLS, with nothing kept;
 //   - RCPT TO:<postmaster> gets a domain, and the session is told (RFC 5321 4.5.1);
+//   - an ORCPT of Postfix with a UTF-8 address is understood;
 //   - command lines are bounded, body lines are not;
 //   - what the library repeats of a command is shown without control characters;
 //   - the answers to a pipelined group leave in one write, when the library asks for more;
@@ -173,6 +174,7 @@ func (w *wire) command(line []byte) []byte {
 			w.bare = true
 			return []byte("RCPT TO:<postmaster@" + w.hostname + ">" + rest + "\r\n")
 		}
+		return []byte(mendOriginal(string(line)))
 	}
 	return line
 }

@@ -238,3 +238,20 @@ func TestWireShowsNoControlCharacters(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestMendOriginal(t *testing.T) {
+	for _, c := range []struct{ name, line, want string }{
+		{"a UTF-8 address as Postfix writes it", "RCPT TO:<王@x.example> ORCPT=rfc822;+E7+8E+8B@x.example NOTIFY=NEVER\r\n",
+			"RCPT TO:<王@x.example> ORCPT=utf-8;\\x{738B}@x.example NOTIFY=NEVER\r\n"},
+		{"specials stay encoded", "RCPT TO:<a@b.example> ORCPT=rfc822;+C3+A9+2Bx@b.example\r\n", "RCPT TO:<a@b.example> ORCPT=utf-8;\\x{E9}\\x{2B}x@b.example\r\n"},
+		{"ASCII is left alone", "RCPT TO:<a@b.example> ORCPT=rfc822;a+2Bb@b.example\r\n", "RCPT TO:<a@b.example> ORCPT=rfc822;a+2Bb@b.example\r\n"},
+		{"broken UTF-8 is left to the library", "RCPT TO:<a@b.example> ORCPT=rfc822;+E7+8E@b.example\r\n", "RCPT TO:<a@b.example> ORCPT=rfc822;+E7+8E@b.example\r\n"},
+		{"control characters are left to the library", "RCPT TO:<a@b.example> ORCPT=rfc822;+E7+8E+8B+0D+0A@b.example\r\n", "RCPT TO:<a@b.example> ORCPT=rfc822;+E7+8E+8B+0D+0A@b.example\r\n"},
+		{"cut xtext is left to the library", "RCPT TO:<a@b.example> ORCPT=rfc822;+E\r\n", "RCPT TO:<a@b.example> ORCPT=rfc822;+E\r\n"},
+		{"no ORCPT", "RCPT TO:<a@b.example>\r\n", "RCPT TO:<a@b.example>\r\n"},
+	} {
+		if got := mendOriginal(c.line); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
