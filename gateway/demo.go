@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/demo"
+	"github.com/sendgate/sendgate/gateway/milter"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/gateway/web"
 	"github.com/sendgate/sendgate/policy"
@@ -23,6 +24,8 @@ func DemoConfig(dir, upstreamAddr string) Config {
 	cfg.Hostname = "gateway." + demo.Domain
 	cfg.Store.Dir = dir
 	cfg.Relay.AllowInsecureAuth = true
+	cfg.Milter.Listen = []milter.Listener{{Address: "127.0.0.1:7357"}}
+	cfg.Postfix.Helper = filepath.Join(dir, "postfix.sock")
 	u := upstream.DefaultConfig()
 	u.Name, u.Servers, u.TLS = "demo", []upstream.Server{{Address: upstreamAddr}}, upstream.TLSNone
 	u.AcceptsFor = upstream.ForRemote

@@ -2,30 +2,34 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway"
 	"github.com/sendgate/sendgate/gateway/demo"
+	"github.com/sendgate/sendgate/gateway/postfix"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 )
 
 // demoAddresses are where the demo listens.
-type demoAddresses struct{ smtp, http, imap string }
+type demoAddresses struct{ smtp, http, imap, milter string }
 
 func newDemoCommand() *cobra.Command {
-	at := demoAddresses{smtp: "127.0.0.1:2525", http: "127.0.0.1:8025", imap: "127.0.0.1:1143"}
+	at := demoAddresses{smtp: "127.0.0.1:2525", http: "127.0.0.1:8025", imap: "127.0.0.1:1143", milter: "127.0.0.1:7357"}
 	var data string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a gateway with a mail server behind it, and some mail, in one process",
 		Long: "Run everything in one process on loopback: the gateway, a mail server with the mailboxes of\n" +
 			"corp.example behind it, and a sink for the rest of the world. It sends itself some mail.\n" +
-			"Nothing leaves this machine. Ctrl-C ends it.",
+			"Nothing leaves this machine. Ctrl-C ends it.\n\n" +
+			"It also listens as a milter. As root on a machine with Postfix it works Postfix's hold queue.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd.Context(), at, data, cmd.OutOrStdout())
@@ -35,6 +39,7 @@ func newDemoCommand() *cobra.Command {
 	cmd.Flags().StringVar(&at.smtp, "smtp", at.smtp, "address of the gateway's SMTP")
 	cmd.Flags().StringVar(&at.http, "http", at.http, "address of the gateway's HTTP API")
 	cmd.Flags().StringVar(&at.imap, "imap", at.imap, "address of the IMAP mailboxes")
+	cmd.Flags().StringVar(&at.milter, "milter", at.milter, "address of the milter; empty for none")
 	return cmd
 }
 
@@ -47,7 +52,11 @@ func runDemo(ctx context.Context, at demoAddresses, data string, out io.Writer) 
 		defer os.RemoveAll(dir)
 		data = dir
 	}
-	log, err := newLogger(gateway.LogConfig{Level: "warn", Format: "console"})
+	data, err := filepath.Abs(data)
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(gateway.LogConfig{Level: "error", Format: "console"})
 	if err != nil {
 		return err
 	}
@@ -58,21 +67,28 @@ func runDemo(ctx context.Context, at demoAddresses, data string, out io.Writer) 
 	}
 	cfg := gateway.DemoConfig(data, behind.SMTPAddr())
 	cfg.Relay.Listen[0].Address, cfg.API.Listen = at.smtp, at.http
+	if cfg.Milter.Listen[0].Address = at.milter; at.milter == "" {
+		cfg.Milter.Listen = nil
+	}
+	helper := demoHelper(ctx, cfg.Postfix.Helper, log)
 	g, err := gateway.New(cfg, version(), log)
 	if err != nil {
 		return err
 	}
 	if err := g.Listen(); err != nil {
-		return fmt.Errorf("%w (%v); --smtp, --http and --imap give the demo other addresses", err, g.Close())
+		return fmt.Errorf("%w; --smtp, --http, --imap and --milter give the demo other addresses", errors.Join(err, g.Close()))
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	// The gateway drains into the mail server behind it, which therefore ends last.
+	// The gateway drains into what stands behind it, which therefore ends last.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group.Go(func() error { return behind.Run(serving) })
+	if helper != nil {
+		group.Go(func() error { return helper.Serve(serving) })
+	}
 	group.Go(func() error { defer stop(); return g.Run(ctx) })
 	group.Go(func() error {
-		fmt.Fprintf(out, demoGreeting, g.SMTPAddrs()[0], g.APIAddr(), behind.IMAPAddr(), data)
+		fmt.Fprintf(out, demoGreeting, g.SMTPAddrs()[0], g.APIAddr(), behind.IMAPAddr(), at.milter, data)
 		sent, err := demo.Traffic(ctx, g.SMTPAddrs()[0].String(), time.Now())
 		if ctx.Err() != nil {
 			return nil
@@ -80,16 +96,31 @@ func runDemo(ctx context.Context, at demoAddresses, data string, out io.Writer) 
 		for _, s := range sent {
 			fmt.Fprintf(out, "  %-24s %-34q %s\n", s.From, s.Subject, s.Reply)
 		}
-		fmt.Fprintf(out, demoHints, g.APIAddr(), g.APIAddr(), g.APIAddr())
+		fmt.Fprintf(out, demoHints, g.APIAddr(), g.SMTPAddrs()[0], g.APIAddr(), g.APIAddr())
 		return err
 	})
 	return group.Wait()
+}
+
+// demoHelper is the process that works Postfix's hold queue, in this process; nil where there is no
+// Postfix or we are not root.
+func demoHelper(ctx context.Context, socket string, log *zap.Logger) *postfix.Server {
+	s, err := postfix.NewServer(ctx, postfix.ServerConfig{Socket: socket, Config: "/etc/postfix", Postconf: "/usr/sbin/postconf"}, log.Named("postfix"))
+	if err == nil {
+		err = s.Listen()
+	}
+	if err != nil {
+		log.Debug("no helper for Postfix's hold queue", zap.Error(err))
+		return nil
+	}
+	return s
 }
 
 const demoGreeting = `sendgate demo / 演示
   SMTP      %s   send mail here, from any address at corp.example
   HTTP      http://%s   API, token "demo"
   IMAP      %s   mailboxes of corp.example: alice, bob, carol, ...; password "demo"
+  milter    %s   for main.cf: smtpd_milters = inet:127.0.0.1:7357
   data      %s
 
 Some mail, and what the gateway answered / 部分邮件及网关的应答:
@@ -106,7 +137,7 @@ Mail is held for 60 seconds. Until then you can take it back. In another termina
   go run ./cmd/sendgate release ID                    let it go now / 立即发出
   go run ./cmd/sendgate tail                          watch / 实时查看
 
-  swaks --server 127.0.0.1:2525 --from alice@corp.example --to bob@corp.example
+  swaks --server %s --from alice@corp.example --to bob@corp.example
   curl -H "Authorization: Bearer demo" "http://%s/api/v1/messages?q=state:held"
   curl -H "Authorization: Bearer demo" http://%s/api/v1/openapi.json
 
