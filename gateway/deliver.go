@@ -70,29 +70,36 @@ func (d deliverer) send(ctx context.Context, u *upstream.Upstream, id policy.ID,
 
 // release lets Postfix go on with a message.
 func (d deliverer) release(ctx context.Context, attempt hold.Delivery) []hold.Outcome {
-	r, err := d.keeper.Release(ctx, attempt.Envelope)
+	r, err := d.keeper.Release(ctx, attempt.ID, attempt.Envelope, attempt.MayBeDuplicate)
 	if err != nil {
 		d.log.Warn("a release waits for the postfix helper", zap.Stringer("id", attempt.ID), zap.Error(err))
 		return nil
 	}
-	o := hold.Outcome{Kind: policy.Queued, QueueID: r.ID, Upstream: "postfix", ReportsSuccess: true}
 	switch r.Outcome {
 	case postfix.Released:
-		o.Evidence = "postsuper -H " + r.ID + ": released from hold"
+		return forAll(attempt, atPostfix(policy.Queued, r.ID, "postsuper -H "+r.ID+": released from hold"))
 	case postfix.NotHeld:
-		o.Evidence = "postqueue: " + r.ID + " is not in the hold queue any more"
-	default:
-		o = lost(r.ID)
+		return forAll(attempt, letGo(r.ID))
+	case postfix.NeverListed:
+		return forAll(attempt, atPostfix(policy.NeverQueued, r.ID,
+			"no queue file of "+r.ID+": Postfix did not keep the message; its client was not told that it was accepted"))
 	}
-	return forAll(attempt, o)
+	return forAll(attempt, lost(r.ID))
+}
+
+// atPostfix is an outcome of what Postfix holds. Reports of success are Postfix's own duty.
+func atPostfix(kind policy.Kind, queueID, evidence string) hold.Outcome {
+	return hold.Outcome{Kind: kind, QueueID: queueID, Upstream: "postfix", Evidence: evidence, ReportsSuccess: true}
+}
+
+// letGo is the outcome of a message with which Postfix has gone on before.
+func letGo(queueID string) hold.Outcome {
+	return atPostfix(policy.Queued, queueID, queueID+" is not in the hold queue any more: it was released before")
 }
 
 // lost is the outcome of a message that Postfix does not have any more.
 func lost(queueID string) hold.Outcome {
-	return hold.Outcome{
-		Kind: policy.Unknown, QueueID: queueID, Upstream: "postfix", ReportsSuccess: true,
-		Evidence: "postqueue: " + queueID + " is in no queue: released or deleted by hand",
-	}
+	return atPostfix(policy.Unknown, queueID, "no queue file of "+queueID+": released or deleted by hand")
 }
 
 func forAll(attempt hold.Delivery, o hold.Outcome) []hold.Outcome {
@@ -110,6 +117,8 @@ func forAll(attempt hold.Delivery, o hold.Outcome) []hold.Outcome {
 func (d deliverer) sendRest(ctx context.Context, attempt hold.Delivery) []hold.Outcome {
 	queued, content, err := d.keeper.Read(ctx, attempt.Envelope)
 	switch {
+	case errors.Is(err, postfix.ErrNotFound) && attempt.MayBeDuplicate: // it is deleted when it was sent
+		return forAll(attempt, letGo(attempt.Envelope.QueueID))
 	case errors.Is(err, postfix.ErrNotFound):
 		return forAll(attempt, lost(attempt.Envelope.QueueID))
 	case err != nil:
@@ -117,6 +126,13 @@ func (d deliverer) sendRest(ctx context.Context, attempt hold.Delivery) []hold.O
 		return nil
 	}
 	_ = content.Close() // only the envelope was wanted; Open reads it again for each server tried
+	switch queued.Queue {
+	case "hold":
+	case "incoming": // Postfix is still receiving it
+		return nil
+	default:
+		return forAll(attempt, letGo(queued.ID))
+	}
 	e := *attempt.Envelope
 	e.Body, e.UTF8, e.Ret, e.EnvID, e.Size = queued.Body, queued.UTF8, queued.Ret, queued.EnvID, queued.Size
 	open := func() (io.ReadCloser, error) {

@@ -85,7 +85,10 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 
 // openMilter builds the second front, with what lets its mail go.
 func (g *Gateway) openMilter(cfg *Config, directory *policy.Directory) (err error) {
-	g.keeper = postfix.NewKeeper(postfix.New(cfg.Postfix), g.store, time.Now, g.log.Named("postfix"))
+	g.keeper, err = postfix.NewKeeper(postfix.New(cfg.Postfix), g.store, time.Now, g.log.Named("postfix"))
+	if err != nil {
+		return err
+	}
 	g.milter, err = milter.New(cfg.Hostname, g.store, milterSettings(cfg, directory), time.Now, g.log.Named("mail"))
 	return err
 }

@@ -30,7 +30,7 @@ func (h holder) Hold(ctx context.Context, id policy.ID, until time.Time, actor s
 }
 
 // Cancel takes a message back. What Postfix holds must be there before the decision is taken, and is
-// deleted after it; while the helper does not answer the outcome is retrying, and nothing is claimed.
+// deleted after it; while that cannot be said the outcome is retrying, and nothing is claimed.
 func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reason, actor string) ([]web.Outcome, error) {
 	m, err := h.journal.Message(id)
 	if err != nil {
@@ -38,22 +38,18 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 	}
 	atPostfix := h.keeper != nil && m.Envelope.Front == policy.Milter
 	if atPostfix && m.States[policy.StateHeld] > 0 {
-		if held, err := h.keeper.Held(ctx, &m.Envelope); err != nil {
+		// Not there: Postfix is still receiving it, or the keeper finds out what became of it.
+		if held, err := h.keeper.Held(ctx, &m.Envelope); err != nil || !held {
 			return outcomes(&m, recipients, codeRetrying), nil
-		} else if !held {
-			return outcomes(&m, recipients, string(hold.UnknownOutcome)), nil // the next round of the keeper says more
 		}
 	}
 	m, canceled, err := h.scheduler.Cancel(ctx, id, recipients, reason, actor)
 	if err != nil && !errors.Is(err, hold.ErrInFlight) { // that one says nothing beyond its codes
 		return nil, refusal(err)
 	}
-	if atPostfix && m.States[policy.StateCanceled] == m.Recipients && !h.deleted(id) {
-		switch outcome, err := h.keeper.Delete(ctx, id, &m.Envelope); {
-		case err != nil:
-			return outcomes(&m, recipients, codeRetrying), nil
-		case outcome != postfix.Removed:
-			return outcomes(&m, recipients, string(hold.UnknownOutcome)), nil
+	if atPostfix && m.States[policy.StateCanceled] == m.Recipients {
+		if code := h.remove(ctx, &m); code != "" {
+			return outcomes(&m, recipients, code), nil
 		}
 	}
 	all := make([]web.Outcome, len(canceled))
@@ -61,6 +57,21 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 		all[i] = web.Outcome{Recipient: c.Recipient.Index, Code: string(c.Code)}
 	}
 	return all, nil
+}
+
+// remove deletes from Postfix what was taken back from everybody. It gives a code when that has not
+// come to a good end.
+func (h holder) remove(ctx context.Context, m *store.Message) (code string) {
+	if h.deleted(m.ID) {
+		return ""
+	}
+	switch outcome, err := h.keeper.Delete(ctx, m.ID, &m.Envelope); {
+	case err != nil:
+		return codeRetrying
+	case outcome != postfix.Removed && !h.deleted(m.ID):
+		return string(hold.UnknownOutcome)
+	}
+	return ""
 }
 
 // codeRetrying is what the API calls an outcome that is to be asked for again.

@@ -17,6 +17,8 @@ import (
 const (
 	maxBatchChanges = 250
 	maxBatchBytes   = 8 << 20
+	// patience is how long patient changes wait for others to share their sync with.
+	patience = 3 * time.Millisecond
 )
 
 // A pendingChange waits for the committer.
@@ -138,23 +140,47 @@ func (s *Store) commitLoop() {
 	}
 }
 
-// gather takes what waits, up to the bounds of a batch. It does not wait for more: while one batch
-// is synced the next one gathers by itself.
+// gather takes what waits, up to the bounds of a batch. While one batch is synced the next one gathers
+// by itself, so it waits for more only when everything it has is patient.
 func (s *Store) gather(first *pendingChange) []*pendingChange {
 	batch := append(s.batchBuf[:0], first)
 	size := first.size()
+	var company <-chan time.Time
+	if first.change.Patient {
+		company = time.After(patience)
+	}
 	for len(batch) < maxBatchChanges && size < maxBatchBytes {
-		select {
-		case p := <-s.queue:
-			batch = append(batch, p)
-			size += p.size()
-		default:
-			s.batchBuf = batch
-			return batch
+		p := s.next(company)
+		if p == nil {
+			break
+		}
+		batch = append(batch, p)
+		size += p.size()
+		if !p.change.Patient {
+			company = nil
 		}
 	}
 	s.batchBuf = batch
 	return batch
+}
+
+// next gives the next change that waits, or waits for one until company ends; nil when none came.
+func (s *Store) next(company <-chan time.Time) *pendingChange {
+	select {
+	case p := <-s.queue:
+		return p
+	default:
+	}
+	if company == nil {
+		return nil
+	}
+	select {
+	case p := <-s.queue:
+		return p
+	case <-company:
+	case <-s.stop:
+	}
+	return nil
 }
 
 // writeBatch commits changes in as few transactions as fit, usually one.
@@ -187,11 +213,13 @@ func (s *Store) writeSome(batch []*pendingChange) (rest []*pendingChange) {
 	for i, p := range batch {
 		err := s.project(&b.writer, p, b.number, len(b.changes))
 		if errors.Is(err, errNoRoom) {
-			if len(b.changes) > 0 {
-				rest = batch[i:]
-				break
+			if len(b.changes) == 0 {
+				s.writeLarge(b, p)
+				return batch[i+1:]
 			}
-			err = ErrTooLarge
+			b.discard()
+			rest = batch[i:]
+			break
 		}
 		if err != nil || p.duplicate() {
 			p.finish(err)
@@ -243,7 +271,12 @@ func (s *Store) commitBatch(b *batch) {
 	if err := b.txn.Commit(); err != nil {
 		s.fail(fmt.Errorf("batch %d: %w", b.number, err))
 	}
-	err = s.failed()
+	s.concludeBatch(b)
+}
+
+// concludeBatch tells everyone about a batch that was written, or that could not be.
+func (s *Store) concludeBatch(b *batch) {
+	err := s.failed()
 	if err == nil {
 		s.lastBatch.Store(b.number)
 		s.stats.batches.Add(1)
@@ -267,7 +300,7 @@ func (p *pendingChange) finish(err error) {
 	close(p.done)
 }
 
-// errNoRoom says that the transaction is full; the writer has kept nothing of the change.
+// errNoRoom says that the transaction is full.
 var errNoRoom = errors.New("the transaction is full")
 
 // A writer gathers the mutations of changes in one transaction. The mutations of one change are
@@ -301,9 +334,9 @@ func (w *writer) delete(key []byte) { w.staged = append(w.staged, mutation{key: 
 // discard drops what is staged.
 func (w *writer) discard() { w.staged = w.staged[:0] }
 
-// flush moves what is staged into the transaction, or nothing of it with errNoRoom.
+// flush moves what is staged into the transaction; with errNoRoom nothing was moved, and it stays
+// staged.
 func (w *writer) flush() error {
-	defer w.discard()
 	var bytes int64
 	for i := range w.staged {
 		bytes += estimate(&w.staged[i])
@@ -311,6 +344,7 @@ func (w *writer) flush() error {
 	if w.entries+int64(len(w.staged)) > w.maxEntries || w.bytes+bytes > w.maxBytes {
 		return errNoRoom
 	}
+	defer w.discard()
 	for i := range w.staged {
 		m := &w.staged[i]
 		var err error

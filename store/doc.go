@@ -2,7 +2,7 @@
 //
 // Everything that happens is an event, and an event is durable before anyone is told about it.
 // [Store.Commit] adds the events of one [Change] to the journal, moves the rows of the message and
-// of its recipients by [policy.Fate.Apply], and keeps the indexes, all in one transaction.
+// of its recipients by [policy.Fate.Apply], and keeps the indexes, all or nothing.
 //
 // # Decisions and observations
 //
@@ -42,6 +42,7 @@
 //	e<id><batch><pos>   events of one change (CBOR of []policy.Event)
 //	j<batch>            the ids of a batch in order of position, 16 octets each, after its time
 //	b<id><chunk>        body
+//	w<batch>            intent: all mutations of a change that takes several transactions
 //	o<id>               a body is being written (orphan unless the message exists)
 //	y<id><hash>         key of an observation that was applied
 //	d<time><id>         due: sendgate has to act at this time
@@ -55,5 +56,6 @@
 //
 // # Limits
 //
-// A change must fit into one Badger transaction: about 20,000 recipients ([ErrTooLarge]).
+// What one change writes is at most 64 MiB ([ErrTooLarge]), enough for 100,000 recipients. One that
+// does not fit into a transaction (some thousand recipients) spans several: see large.go.
 package store

@@ -50,6 +50,25 @@ func freeBytes(dir string) (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
+// What the engine may need beyond what it has, by and large. A full memory table is written to a
+// table before its log goes, and there may be three; compaction writes all tables it merges before it
+// deletes them: at most all of the first level with what they overlap below, and some tables of lower
+// levels at the same time.
+const (
+	memoryReserve  = 3*memTableSize + 64<<20
+	compactReserve = 256 << 20
+)
+
+// measure brings the reserve up to date with the size of the tables.
+func (s *Store) measure() {
+	var all int64
+	levels := s.db.Levels()
+	for _, l := range levels {
+		all += l.Size
+	}
+	s.reserved.Store(max(s.cfg.MinFree<<20, memoryReserve+min(all, levels[0].Size+compactReserve)))
+}
+
 // room is ErrFull when less than the reserve is free, less what is being written by others. Badger
 // writes into mapped files: running out of blocks there is a signal that ends the process, not an
 // error.
@@ -58,14 +77,15 @@ func (s *Store) room() error {
 	if err != nil {
 		return err
 	}
-	low := free-s.inFlight.Load() < s.cfg.MinFree<<20
+	reserved := s.reserved.Load()
+	low := free-s.inFlight.Load() < reserved
 	if s.full.Swap(low) != low {
 		s.cfg.Log.Warn("free space of the data directory", zap.Bool("accepting", !low),
-			zap.Int64("free_mib", free>>20), zap.Int64("reserve_mib", s.cfg.MinFree))
+			zap.Int64("free_mib", free>>20), zap.Int64("reserve_mib", reserved>>20))
 	}
 	if low {
-		return fmt.Errorf("%w: %d MiB free in %s, %d are kept in reserve: delete something there, or lower store.min_free_mib",
-			ErrFull, free>>20, s.cfg.Dir, s.cfg.MinFree)
+		return fmt.Errorf("%w: %d MiB free in %s, %d are kept in reserve: delete something there",
+			ErrFull, free>>20, s.cfg.Dir, reserved>>20)
 	}
 	return nil
 }
@@ -90,18 +110,17 @@ func readEncryptionKey(file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store.encryption_key_file: %w", err)
 	}
-	key := raw
-	if text := strings.TrimSpace(string(raw)); len(text)%2 == 0 {
-		if k, err := hex.DecodeString(text); err == nil {
-			key = k
-		}
+	key, err := hex.DecodeString(strings.TrimSpace(string(raw)))
+	if err != nil || !isKeySize(len(key)) {
+		key = raw
 	}
-	switch len(key) {
-	case 16, 24, 32:
+	if isKeySize(len(key)) {
 		return key, nil
 	}
-	return nil, fmt.Errorf("store.encryption_key_file: %s holds %d octets; a key has 16, 24 or 32, raw or in hex (openssl rand -hex 32)", file, len(key))
+	return nil, fmt.Errorf("store.encryption_key_file: %s holds %d octets; a key has 16, 24 or 32, raw or in hex (openssl rand -hex 32)", file, len(raw))
 }
+
+func isKeySize(octets int) bool { return octets == 16 || octets == 24 || octets == 32 }
 
 // explainOpen turns what the engine says into what the operator has to do.
 func explainOpen(cfg Config, err error) error {
@@ -111,9 +130,10 @@ func explainOpen(cfg Config, err error) error {
 		}
 	}
 	if errors.Is(err, badger.ErrEncryptionKeyMismatch) {
-		return fmt.Errorf("open store in %s: the encryption key is not the one it was made with: set store.encryption_key_file to that key (encryption cannot be switched on or off later)", cfg.Dir)
+		return fmt.Errorf("open store in %s: the encryption key is not the one it was made with: set store.encryption_key_file to that key (encryption cannot be switched on or off later). If it is the one, %s is damaged",
+			cfg.Dir, filepath.Join(cfg.Dir, engineDir, badger.KeyRegistryFileName))
 	}
-	return fmt.Errorf("%w: the engine cannot open %s: %v; restore a backup, or try \"sendgate repair --data %s\"", ErrDamaged, cfg.Dir, err, cfg.Dir)
+	return fmt.Errorf("%w: the engine cannot open %s: %v. Restore a backup, or try \"sendgate repair --data %s\"", ErrDamaged, cfg.Dir, err, cfg.Dir)
 }
 
 // engineLog gives Badger's own messages to ours, one level down: they are about the engine.

@@ -22,6 +22,7 @@ const (
 	keyFinal     = 'k'
 	keyIndex     = 'x'
 	keyMeta      = 'M'
+	keyIntent    = 'w'
 	keyFiller    = 'z'
 )
 

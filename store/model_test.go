@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
 	"github.com/sendgate/sendgate/policy"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
@@ -123,13 +124,11 @@ func (r *modelRun) round() {
 	case r.rnd.IntN(4) == 0:
 		r.retain()
 	case r.rnd.IntN(4) == 0:
-		r.t.Logf("collect")
 		if err := r.s.collect(context.Background(), 1); err != nil {
 			r.t.Fatalf("collect: %v", err)
 		}
 	}
 	r.m.check(r.t, r.s)
-	r.t.Logf("round done: power %v batch %d", power, r.m.batch)
 }
 
 // crash goes on in a copy of the directory.
@@ -173,7 +172,6 @@ func (r *modelRun) powerLoss(c1 string, before *model) {
 // retain prunes with a clock that is up to a hundred days ahead.
 func (r *modelRun) retain() {
 	ahead := r.now().Add(time.Duration(r.rnd.IntN(100*24)) * time.Hour)
-	r.t.Logf("retain")
 	if err := r.s.prune(context.Background(), ahead); err != nil {
 		r.t.Fatalf("prune: %v", err)
 	}
@@ -686,9 +684,13 @@ func (m *model) checkReplay(t *testing.T, s *Store) {
 	}
 }
 
-// checkLeftovers looks for keys that belong to no message.
+// checkLeftovers looks for keys that belong to no message. Values of the value log may come back
+// (see garbage.go): bodies until they are swept, events until they are pruned again.
 func (m *model) checkLeftovers(t *testing.T, s *Store) {
 	t.Helper()
+	if err := s.sweepOrphans(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	for _, kind := range []byte{keyRecipient, keyEvents, keyBody, keyOpenBody, keySeen, keyIndex} {
 		keys, err := s.keys([]byte{kind})
 		if err != nil {
@@ -700,9 +702,23 @@ func (m *model) checkLeftovers(t *testing.T, s *Store) {
 				id = lastID(k)
 			}
 			x := m.messages[id]
-			if x == nil && m.records[id] == nil || (kind == keyBody || kind == keyOpenBody) && (x == nil || x.row.BodyChunks == 0) || kind == keyOpenBody {
-				t.Errorf("a key was left behind: %q %s %v", k, id, x != nil)
+			switch {
+			case kind == keyEvents && isLarge(t, s, k):
+			case kind == keyOpenBody, x == nil && m.records[id] == nil, kind == keyBody && (x == nil || x.row.BodyChunks == 0):
+				t.Errorf("a key was left behind: %q", k)
 			}
 		}
 	}
+}
+
+func isLarge(t *testing.T, s *Store, key []byte) (large bool) {
+	err := s.view(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		large = err == nil && item.ValueSize() >= valueThreshold
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return large
 }

@@ -6,15 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/sendgate/sendgate/policy"
 )
 
+// lossFile is where a repair notes that tables are damaged and have lost rows.
+const lossFile = "loss"
+
 // A RepairReport says what a repair found and did.
 type RepairReport struct {
-	Lost       []string    // runs of batches that were given up, in words
+	Lost       []string    // what was given up, runs of batches or tables, in words
 	LastBatch  uint64      // the journal goes on after it
 	Messages   int         // messages that were read and are sound
 	Doubtful   int         // of these, messages that wait and may have been sent in what was lost
@@ -26,14 +32,24 @@ type RepairReport struct {
 // goes on after the last number that was ever promised. It reads every message that is left. Those
 // that wait to be sent are marked as possible duplicates when something was lost, because it may
 // have been their delivery; those whose body is gone become unknown, so that nobody waits for them.
-// It restores nothing. The store must not be open.
+// Damaged tables are left as they are and what can be read of them goes on being used. It restores
+// nothing. The store must not be open.
 func Repair(cfg Config) (report RepairReport, err error) {
+	if err := cutLogs(cfg); err != nil {
+		return report, err
+	}
 	s, err := open(cfg)
+	if errors.Is(err, ErrDamaged) {
+		return report, fmt.Errorf("this is beyond repair: %w", err)
+	}
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, s.release()) }()
 	if err := s.verifySchema(); err != nil {
+		return report, err
+	}
+	if err := s.finishIntents(); err != nil {
 		return report, err
 	}
 	mark, err := readWatermark(cfg.Dir)
@@ -51,6 +67,9 @@ func Repair(cfg Config) (report RepairReport, err error) {
 	for _, h := range holes {
 		report.Lost = append(report.Lost, describe([]hole{h}))
 	}
+	if err := s.noteLoss(&report); err != nil {
+		return report, err
+	}
 	s.start(last)
 	if err := s.sweep(); err != nil {
 		return report, err
@@ -65,6 +84,20 @@ func Repair(cfg Config) (report RepairReport, err error) {
 	}
 	report.LastBatch = s.lastBatch.Load()
 	return report, s.writeWatermark()
+}
+
+// noteLoss notes in a file whether tables are damaged, for Open to accept them.
+func (s *Store) noteLoss(report *RepairReport) error {
+	file := filepath.Join(s.cfg.Dir, lossFile)
+	damage := s.tableDamage()
+	if damage == nil {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	report.Lost = append(report.Lost, fmt.Sprintf("rows in tables: %v", damage))
+	return os.WriteFile(file, []byte(damage.Error()+"\n"), 0o600)
 }
 
 func (s *Store) giveUp(h hole) error {
@@ -105,6 +138,11 @@ func (s *Store) settle(id policy.ID, report *RepairReport) error {
 		return s.settleBodiless(&m)
 	}
 	report.Messages++
+	if len(report.Lost) > 0 {
+		if err := s.deriveIndexes(&m, rows); err != nil {
+			return err
+		}
+	}
 	events := doubts(rows)
 	if len(report.Lost) == 0 || len(events) == 0 {
 		return nil
@@ -112,6 +150,20 @@ func (s *Store) settle(id policy.ID, report *RepairReport) error {
 	report.Doubtful++
 	_, err = s.Commit(context.Background(), Change{Message: id, Revision: m.Revision, Events: events})
 	return err
+}
+
+// deriveIndexes writes the index entries of a message again; some may be in what was lost.
+func (s *Store) deriveIndexes(m *Message, rows []Recipient) error {
+	s.rows.Lock()
+	defer s.rows.Unlock()
+	wb := s.db.NewWriteBatch()
+	defer wb.Cancel()
+	for _, k := range indexEntries(m, rows) {
+		if err := wb.Set(k, nil); err != nil {
+			return err
+		}
+	}
+	return wb.Flush()
 }
 
 // doubts repeats what the recipients that wait are waiting for, with the mark of a possible duplicate.

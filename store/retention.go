@@ -207,22 +207,28 @@ func (w *writer) dropBody(m *Message) {
 	w.set(idKey(keyMessage, m.ID), encode(m))
 }
 
-// pruneMessages deletes what is older than the cutoff, except messages on which sendgate still has to act.
+// pruneMessages deletes what is older than the cutoff, except messages on which sendgate still has
+// to act. It goes by the events, which are deleted last; the other rows find what came back (see
+// garbage.go).
 func (s *Store) pruneMessages(ctx context.Context, cutoff time.Time) error {
 	var last policy.ID
 	_ = last.SetTime(unixMilli(cutoff))
-	from := []byte{keyEvents}
-	for ctx.Err() == nil {
-		ids, err := s.idsBelow(from, idKey(keyEvents, last), pruneGroup)
-		if err != nil || len(ids) == 0 {
-			return err
+	for _, kind := range []byte{keyEvents, keyMessage, keyRecipient, keyBody} {
+		for from := []byte{kind}; ; {
+			ids, err := s.idsBetween(from, idKey(kind, last), pruneGroup)
+			if err != nil {
+				return err
+			}
+			if len(ids) == 0 {
+				break
+			}
+			if err := errors.Join(ctx.Err(), s.pruneSomeMessages(ids)); err != nil {
+				return err
+			}
+			from = afterID(kind, ids[len(ids)-1])
 		}
-		if err := s.pruneSomeMessages(ids); err != nil {
-			return err
-		}
-		from = append(idKey(keyEvents, ids[len(ids)-1]), 0xff)
 	}
-	return ctx.Err()
+	return nil
 }
 
 func (s *Store) pruneSomeMessages(ids []policy.ID) error {
@@ -336,10 +342,11 @@ func (s *Store) keysBetween(from, end []byte, limit int) (keys [][]byte, err err
 	return keys, err
 }
 
-// idsBelow gives up to limit different ids of event keys from a key on that sort below end.
-func (s *Store) idsBelow(from, end []byte, limit int) (ids []policy.ID, err error) {
+// idsBetween gives up to limit different ids of keys of the kind that from begins with, from there
+// on and below end.
+func (s *Store) idsBetween(from, end []byte, limit int) (ids []policy.ID, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyEvents}})
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: from[:1]})
 		defer it.Close()
 		for it.Seek(from); it.Valid() && len(ids) < limit; {
 			k := it.Item().Key()
@@ -348,10 +355,14 @@ func (s *Store) idsBelow(from, end []byte, limit int) (ids []policy.ID, err erro
 			}
 			id := policy.ID(k[1 : 1+idSize])
 			ids = append(ids, id)
-			it.Seek(append(idKey(keyEvents, id), bytes.Repeat([]byte{0xff}, 11)...))
+			it.Seek(afterID(from[0], id))
 		}
 		return nil
 	})
 	return ids, err
 }
 
+// afterID sorts after all keys of an id and before those of the next one.
+func afterID(kind byte, id policy.ID) []byte {
+	return append(idKey(kind, id), bytes.Repeat([]byte{0xff}, 16)...)
+}

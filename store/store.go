@@ -21,7 +21,7 @@ import (
 // rows and indexes stay in the tables. The memory table bounds a transaction: 15 % of it.
 const (
 	valueThreshold = 4 << 10
-	memTableSize   = 32 << 20
+	memTableSize   = 8 << 20
 	valueLogSize   = 128 << 20
 )
 
@@ -47,6 +47,7 @@ type Store struct {
 
 	lastBatch atomic.Uint64
 	full      atomic.Bool
+	reserved  atomic.Int64 // octets of free space below which nothing is accepted
 	inFlight  atomic.Int64 // octets that were promised room and are being written
 	garbage   atomic.Int64 // octets of bodies that were deleted and are still on disk, about
 	failure   atomic.Pointer[error]
@@ -71,6 +72,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	go s.commitLoop()
 	s.loops.Go(s.watermarkLoop)
+	s.loops.Go(func() { s.every(time.Second, func(context.Context) { s.measure() }) })
 	s.loops.Go(s.retentionLoop)
 	s.loops.Go(s.garbageLoop)
 	return s, nil
@@ -101,6 +103,7 @@ func open(cfg Config) (*Store, error) {
 		stop:  make(chan struct{}), committed: make(chan struct{}),
 		ids: ulid.Monotonic(ulid.DefaultEntropy(), 0),
 	}
+	s.reserved.Store(cfg.MinFree << 20)
 	if err := s.room(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -109,6 +112,7 @@ func open(cfg Config) (*Store, error) {
 		return nil, errors.Join(explainOpen(cfg, err), lock.Close())
 	}
 	s.db = db
+	s.measure()
 	return s, nil
 }
 

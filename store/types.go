@@ -19,7 +19,7 @@ var (
 	// ErrFailed is returned after the engine could not write or sync. Nothing is accepted until the
 	// store is opened again.
 	ErrFailed = errors.New("the storage engine failed: look at the disk, then restart sendgate")
-	// ErrTooLarge is returned for a change that does not fit into one transaction.
+	// ErrTooLarge is returned for a change that would write more than 64 MiB.
 	ErrTooLarge = errors.New("too many recipients for one message")
 	// ErrClosed is returned after Close, and to commits that were waiting when it was called.
 	ErrClosed = errors.New("the store is closed")
@@ -42,6 +42,9 @@ type Change struct {
 	// nil where we never have one (milter, refused, offered).
 	Envelope *policy.Envelope
 	Body     *BodyWriter
+	// Patient says that nobody waits for this change at once: it may be kept for 3 ms, so that more
+	// changes share one sync.
+	Patient bool
 }
 
 // A Message is the row of a message: its envelope and what has become of it.

@@ -64,7 +64,7 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.AddCommand(
-		newServeCommand(), newDemoCommand(), newCheckCommand(), newRepairCommand(), newHealthcheckCommand(), newPostfixHelperCommand(),
+		newServeCommand(), newDemoCommand(), newCheckCommand(), newRepairCommand(), newHealthcheckCommand(), newPostfixHelperCommand(), newDoctorCommand(),
 		newMessagesCommand(), newShowCommand(), newReleaseCommand(), newHoldCommand(), newCancelCommand(),
 		newRecallCommand(), newRecallsCommand(), newTailCommand(), newTokenCommand(), newVersionCommand(),
 	)

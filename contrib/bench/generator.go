@@ -18,7 +18,8 @@ type load struct {
 	sessions int
 	messages int
 	reuse    bool
-	body     int // octets of the body
+	body     int  // octets of the body
+	fresh    bool // every recipient is new
 }
 
 // send sends everything and gives the time of each transaction, MAIL to the final reply, in ms.
@@ -45,7 +46,11 @@ func (l load) send(ctx context.Context) (series, error) {
 				}
 			}
 			start := time.Now()
-			if err := c.message(n, message); err != nil {
+			to := "customer" + strconv.Itoa(n%recipients)
+			if l.fresh {
+				to = "new" + strconv.FormatInt(start.UnixNano(), 36) + "." + strconv.Itoa(n)
+			}
+			if err := c.message(n, to, message); err != nil {
 				return fmt.Errorf("message %d: %w", n, err)
 			}
 			times[i] = append(times[i], float64(time.Since(start).Microseconds())/1000)
@@ -80,12 +85,12 @@ func dial(addr string) (*client, error) {
 // senders and recipients are drawn from so many, as in an organisation that writes to customers.
 const senders, recipients = 500, 1000
 
-func (c *client) message(n int, body []byte) error {
+func (c *client) message(n int, to string, body []byte) error {
 	user := strconv.Itoa(n % senders)
 	if err := c.command("250", "MAIL FROM:<user"+user+"@corp.example>"); err != nil {
 		return err
 	}
-	if err := c.command("250", "RCPT TO:<customer"+strconv.Itoa(n%recipients)+"@customers.example>"); err != nil {
+	if err := c.command("250", "RCPT TO:<"+to+"@customers.example>"); err != nil {
 		return err
 	}
 	if err := c.command("354", "DATA"); err != nil {

@@ -130,7 +130,7 @@ func growthTable(ctx context.Context, dir string, million int, r *result) error 
 	if err != nil {
 		return err
 	}
-	const writers, probe, body = 50, 10_000, 1 << 10
+	const writers, probe, body = 50, 10_000, 4 << 10
 	var next atomic.Int64
 	fill := func(upTo int) (time.Duration, error) {
 		start := time.Now()
@@ -166,7 +166,7 @@ func growthTable(ctx context.Context, dir string, million int, r *result) error 
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nfilled to %d messages in %.0f s (%.0f/s, 1 KiB bodies, 50 writers)\n", million, all.Seconds(), float64(million-at)/all.Seconds())
+	fmt.Printf("\nfilled to %d messages in %.0f s (%.0f/s, 4 KiB bodies, 50 writers)\n", million, all.Seconds(), float64(million-at)/all.Seconds())
 	at = million
 	for range 5 {
 		at += probe

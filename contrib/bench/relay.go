@@ -16,6 +16,7 @@ func benchRelay(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("relay", flag.ContinueOnError)
 	reps := fs.Int("reps", 3, "repetitions")
 	messages := fs.Int("messages", 3000, "messages of one measurement")
+	cold := fs.Bool("cold", false, "a recipient that was never seen for each message: nothing is answered from the cache")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -25,6 +26,7 @@ func benchRelay(ctx context.Context, args []string) error {
 		return err
 	}
 	defer closed()
+	b.cold = *cold
 	for range *reps {
 		if err := b.round(ctx); err != nil {
 			return err
@@ -50,6 +52,7 @@ type comparison struct {
 	messages int
 	sink     *sink
 	figures  map[string]*figures // by relay and load
+	cold     bool                // every recipient is new
 }
 
 // open makes a directory that Postfix's own user gets through, builds sendgate and starts the sink.
@@ -124,9 +127,16 @@ func (b *relayBench) round(ctx context.Context) error {
 	return nil
 }
 
-// measure sends every kind of load through one relay. The rate counts from the first command to the
-// last delivery, less the hold.
+// measure sends every kind of load through one relay, after a warm-up that fills caches and starts
+// processes. The rate counts from the first command to the last delivery, less the hold.
 func (b *comparison) measure(ctx context.Context, name, addr string, pid int, hold time.Duration) error {
+	goal := b.sink.taken.Load() + recipients
+	if _, err := (load{addr: addr, sessions: 10, messages: recipients, reuse: true, body: 4 << 10}).send(ctx); err != nil {
+		return fmt.Errorf("%s warm-up: %w", name, err)
+	}
+	if err := b.sink.wait(ctx, goal, time.Minute); err != nil {
+		return fmt.Errorf("%s warm-up: %w", name, err)
+	}
 	for _, k := range loadKinds {
 		n := b.messages
 		if k.sessions == 1 {
@@ -134,7 +144,8 @@ func (b *comparison) measure(ctx context.Context, name, addr string, pid int, ho
 		}
 		goal := b.sink.taken.Load() + int64(n)
 		cpu, start := cpuOf(pid), time.Now()
-		times, err := load{addr: addr, sessions: k.sessions, messages: n, reuse: k.reuse, body: 4 << 10}.send(ctx)
+		l := load{addr: addr, sessions: k.sessions, messages: n, reuse: k.reuse, body: 4 << 10, fresh: b.cold}
+		times, err := l.send(ctx)
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", name, k.name, err)
 		}

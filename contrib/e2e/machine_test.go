@@ -103,6 +103,12 @@ func write(t *testing.T, text string, path ...string) string {
 // eventually waits until the condition holds; the text says what was waited for.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
+	within(t, patience, what, condition)
+}
+
+// within is eventually with another patience.
+func within(t *testing.T, patience time.Duration, what string, condition func() bool) {
+	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	again := time.NewTicker(20 * time.Millisecond)

@@ -13,17 +13,18 @@ import (
 type postfix struct {
 	smtp       string // trusts 127.0.0.1
 	submission string // STARTTLS and AUTH
+	reinject   string // as smtp, without milters
 	certFile   string
 	dir        string
 }
 
 // startPostfix runs a Postfix until the test ends. Mail for corp.test goes to Dovecot, all other
-// mail to the sink at relayhost.
-func startPostfix(t *testing.T, boxes *dovecot, relayhost string) *postfix {
+// mail to the sink at relayhost. more are further lines of main.cf.
+func startPostfix(t *testing.T, boxes *dovecot, relayhost string, more ...string) *postfix {
 	t.Helper()
 	need(t, postfixBin)
-	free := addresses(t, 2)
-	p := &postfix{smtp: free[0], submission: free[1], dir: directory(t)}
+	free := addresses(t, 3)
+	p := &postfix{smtp: free[0], submission: free[1], reinject: free[2], dir: directory(t)}
 	for _, sub := range []string{"etc", "spool", "data"} {
 		if err := os.MkdirAll(filepath.Join(p.dir, sub), 0o755); err != nil {
 			t.Fatal(err)
@@ -34,7 +35,7 @@ func startPostfix(t *testing.T, boxes *dovecot, relayhost string) *postfix {
 	}
 	certFile, keyFile := certificate(t, p.dir, "mx.corp.test")
 	p.certFile = certFile
-	write(t, p.mainCf(boxes, relayhost, keyFile), p.dir, "etc", "main.cf")
+	write(t, p.mainCf(boxes, relayhost, keyFile)+strings.Join(more, "\n")+"\n", p.dir, "etc", "main.cf")
 	write(t, p.masterCf(), p.dir, "etc", "master.cf")
 	p.writeUsers(t, "alice", "bob", "carol", "dave")
 	write(t, "team@corp.test alice@corp.test, bob@corp.test\n", p.dir, "etc", "aliases")
@@ -130,6 +131,9 @@ func (p *postfix) masterCf() string {
   -o smtpd_tls_auth_only=yes
   -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
   -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
+%s inet n - n - - smtpd
+  -o syslog_name=postfix/reinject
+  -o smtpd_milters=
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -149,7 +153,7 @@ showq unix n - n - - showq
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
-`, p.smtp, p.submission)
+`, p.smtp, p.submission, p.reinject)
 }
 
 // bracketed is an address in the form of a next hop without MX lookup.

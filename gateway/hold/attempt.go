@@ -37,7 +37,7 @@ func (s *Scheduler) attempt(ctx context.Context, upstream string, t *task) {
 	}
 	outcomes := complete(answered, len(d.Recipients))
 	for i := range outcomes {
-		if s.suspect(t, &d.Recipients[i]) {
+		if outcomes[i].sent() && s.suspect(t, &d.Recipients[i]) {
 			outcomes[i].MayBeDuplicate = true
 		}
 	}
@@ -108,13 +108,20 @@ func (s *Scheduler) suspect(t *task, r *store.Recipient) bool {
 	return t.loaded && (r.State == policy.StateQueued || !r.Due.After(s.wall))
 }
 
+// sent reports whether the attempt may have sent the message. To let go twice what an MTA holds sends
+// nothing twice.
+func (o *Outcome) sent() bool {
+	return o.Kind != policy.Queued && o.Kind != policy.NeverQueued && o.Kind != policy.Unknown
+}
+
 // complete gives exactly one outcome for each recipient, each of a kind that an attempt can have.
 func complete(outcomes []Outcome, recipients int) []Outcome {
 	all := make([]Outcome, recipients)
 	copy(all, outcomes)
 	for i := range all {
 		switch all[i].Kind {
-		case policy.HandedOver, policy.DeliveredMailbox, policy.RelayedRemote, policy.Queued, policy.Deferred, policy.Bounced, policy.Unknown:
+		case policy.HandedOver, policy.DeliveredMailbox, policy.RelayedRemote, policy.Queued, policy.Deferred, policy.Bounced,
+			policy.NeverQueued, policy.Unknown:
 		default:
 			all[i].Kind = policy.Deferred
 		}
@@ -140,7 +147,7 @@ func (s *Scheduler) settle(ctx context.Context, m *store.Message, recipients []s
 		}
 	}
 	err = s.persist(ctx, m.ID, func() error {
-		_, err := s.journal.Commit(ctx, store.Change{Message: m.ID, Events: events})
+		_, err := s.journal.Commit(ctx, store.Change{Message: m.ID, Events: events, Patient: true})
 		return err
 	})
 	if err != nil {

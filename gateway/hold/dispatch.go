@@ -65,7 +65,7 @@ func (s *Scheduler) decide(ctx context.Context, t *task) error {
 // letGo commits the release of a held message and brings m up to it.
 func (s *Scheduler) letGo(ctx context.Context, m *store.Message, who string) error {
 	now := s.now()
-	revision, err := s.journal.Commit(ctx, store.Change{Message: m.ID, Revision: m.Revision, Events: []policy.Event{{
+	revision, err := s.journal.Commit(ctx, store.Change{Message: m.ID, Revision: m.Revision, Patient: who == actor, Events: []policy.Event{{
 		Kind: policy.Released, Time: now, Actor: who, Until: now,
 	}}})
 	if err != nil {

@@ -19,6 +19,7 @@ type mailLog struct{ log *zap.Logger }
 var verbs = map[policy.Kind]string{
 	policy.HandedOver: "delivered", policy.DeliveredMailbox: "delivered", policy.RelayedRemote: "delivered",
 	policy.Deferred: "deferred", policy.Bounced: "bounced", policy.Expired: "expired", policy.Notified: "notified",
+	policy.Queued: "let_go", policy.NeverQueued: "never_queued", policy.Unknown: "unknown",
 }
 
 func message(m *store.Message, more ...zap.Field) []zap.Field {

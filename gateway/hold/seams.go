@@ -57,8 +57,8 @@ type Delivery struct {
 // An Outcome is what an attempt did for one recipient.
 type Outcome struct {
 	// Kind is HandedOver, DeliveredMailbox or RelayedRemote (what the upstream's 250 means), Queued
-	// (an MTA's own hold let it go), Deferred, Bounced, or Unknown when the MTA has lost it. Anything
-	// else counts as Deferred.
+	// (an MTA's own hold let it go), Deferred, Bounced, NeverQueued (the MTA never had it), or Unknown
+	// when the MTA has lost it. Anything else counts as Deferred.
 	Kind     policy.Kind
 	Reply    string // the SMTP reply, or what went wrong before there was one
 	QueueID  string // the upstream's id of the message

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/shell"
@@ -33,7 +34,7 @@ func (s *Server) answer(ctx context.Context, c *shell.Conn) {
 	l := auditLog{s.log.With(zap.Int("uid", who.uid), zap.Int("pid", who.pid))}
 	if err != nil {
 		l.refused(err)
-	} else if err = s.reply(ctx, q, w, l); err != nil {
+	} else if err = s.reply(ctx, q, w, l); err != nil && !errors.Is(err, syscall.EPIPE) {
 		l.trouble(q.Verb, err)
 	}
 	// A peer that has gone misses the end of its answer, and nothing else.

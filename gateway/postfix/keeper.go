@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -15,11 +16,6 @@ import (
 )
 
 const (
-	// keepEvery is how often the journal is compared with Postfix's queue.
-	keepEvery = 20 * time.Second
-	// queuedWithin is how soon Postfix has to list a message that was to be held. It lists it when it
-	// has answered the client, milliseconds after the journal.
-	queuedWithin = 60 * time.Second
 	// longestDialogue is how much earlier than the end of a message its queue file may have been made.
 	longestDialogue = 2 * time.Hour
 	// clockSlack is how far the clocks of a queue file and of the journal may differ.
@@ -29,11 +25,16 @@ const (
 // actor is who acts in the events of a Keeper.
 const actor = "postfix"
 
+// NeverListed is the outcome of a release of what Postfix does not have and was never seen to have.
+const NeverListed Outcome = "never_listed"
+
 // A Journal is what a Keeper needs of the store.
 type Journal interface {
 	Message(id policy.ID) (store.Message, error)
 	Due(fn func(store.DueMessage) bool) error
 	Search(ctx context.Context, q store.Query, limit int, cursor string) (store.Page, error)
+	Records(ctx context.Context, kind policy.Kind, limit int, before policy.ID) ([]policy.ID, error)
+	Timeline(id policy.ID) ([]store.Record, error)
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 }
 
@@ -55,53 +56,34 @@ type Keeper struct {
 	journal Journal
 	now     func() time.Time
 	log     *zap.Logger
-	started time.Time
 
-	mu     sync.Mutex
-	seen   map[policy.ID]bool // was listed in the hold queue by this process
-	missed map[policy.ID]bool // was not listed the last time
-	away   error              // why the last round failed
+	// Of the rounds: what lies in the hold queue and is none of ours, by queue id with its arrival, and
+	// what the journal has of listed.
+	foreign map[string]time.Time
+	written time.Time
+
+	mu sync.Mutex
+	// seen holds the held messages that were listed in the hold queue by this process.
+	seen map[policy.ID]bool
+	// asked holds the messages of which a release was asked for without an answer.
+	asked map[policy.ID]bool
+	// listed is the time up to which all held mail was listed, also by the processes before this one.
+	listed time.Time
+	away   error // why the last round failed
 }
 
-// NewKeeper makes a Keeper.
-func NewKeeper(queue Queue, journal Journal, now func() time.Time, log *zap.Logger) *Keeper {
-	return &Keeper{
-		queue: queue, batcher: NewBatcher(queue), journal: journal, now: now, log: log, started: now(),
-		seen: map[policy.ID]bool{}, missed: map[policy.ID]bool{}, away: errNotYet,
+// NewKeeper makes a Keeper, and reads up to when the process before it has seen the queue.
+func NewKeeper(queue Queue, journal Journal, now func() time.Time, log *zap.Logger) (*Keeper, error) {
+	k := &Keeper{
+		queue: queue, batcher: NewBatcher(queue), journal: journal, now: now, log: log,
+		seen: map[policy.ID]bool{}, asked: map[policy.ID]bool{}, foreign: map[string]time.Time{}, away: errNotYet,
 	}
-}
-
-var errNotYet = errors.New("the queue was not listed yet")
-
-// Run compares until ctx ends.
-func (k *Keeper) Run(ctx context.Context) error {
-	defer k.batcher.Close()
-	t := time.NewTicker(keepEvery)
-	defer t.Stop()
-	for {
-		err := k.round(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		k.report(err)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return nil
-		}
+	var err error
+	if k.listed, err = lastListing(journal); err != nil {
+		return nil, fmt.Errorf("read up to when Postfix's queue was listed: %w", err)
 	}
-}
-
-func (k *Keeper) report(err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err != nil && (k.away == nil || errors.Is(k.away, errNotYet)) {
-		k.log.Warn("Postfix's queue cannot be looked at; what is held there waits", zap.Error(err))
-	}
-	if err == nil && k.away != nil {
-		k.log.Info("Postfix's queue can be looked at")
-	}
-	k.away = err
+	k.written = k.listed
+	return k, nil
 }
 
 // Ready is nil when the last look at the queue succeeded.
@@ -111,73 +93,145 @@ func (k *Keeper) Ready() error {
 	return k.away
 }
 
-// ours reports whether a queue file can be the one of a message: it is not newer than our record.
-func ours(q *Queued, e *policy.Envelope) bool {
-	return !q.Arrival.After(e.Received.Add(clockSlack)) && !q.Arrival.Before(e.Received.Add(-longestDialogue))
+// ours reports whether a queue file of that arrival can be the one of a message: it is not newer than
+// our record.
+func ours(arrival time.Time, e *policy.Envelope) bool {
+	return !arrival.After(e.Received.Add(clockSlack)) && !arrival.Before(e.Received.Add(-longestDialogue))
 }
 
-// find gives the queue file of a message, or nil when Postfix has none.
-func (k *Keeper) find(ctx context.Context, e *policy.Envelope) (found *Queued, err error) {
+// find gives what Postfix has of a message, or nil when it has nothing.
+func (k *Keeper) find(ctx context.Context, e *policy.Envelope) (*Envelope, error) {
+	q, content, err := k.open(ctx, e)
+	if q != nil {
+		_ = content.Close() // only the envelope was wanted
+	}
+	return q, err
+}
+
+// open is find with the content.
+func (k *Keeper) open(ctx context.Context, e *policy.Envelope) (*Envelope, *Content, error) {
 	if !ValidID(e.QueueID) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	err = k.queue.List(ctx, []string{e.QueueID}, func(q Queued) bool {
-		if ours(&q, e) {
-			found = &q
-		}
-		return found == nil
-	})
-	return found, err
+	q, content, err := k.queue.Read(ctx, Identity{ID: e.QueueID})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, nil, nil
+	case err != nil:
+		k.trouble(err)
+		return nil, nil, err
+	case !ours(q.Arrival, e):
+		_ = content.Close()
+		return nil, nil, nil
+	}
+	return &q, content, nil
 }
 
-func (q *Queued) identity() Identity { return Identity{ID: q.ID, Arrival: q.Arrival, Sender: q.Sender} }
-
-// Release lets a held message go. The result is Released, NotHeld when somebody else has let it go,
-// or NotFound; an error says that nothing is known.
-func (k *Keeper) Release(ctx context.Context, e *policy.Envelope) (Result, error) {
-	quick := Identity{ID: e.QueueID, Arrival: e.Received, Sender: e.Sender}
-	r, err := k.batcher.Release(ctx, quick)
-	if err == nil && r.Outcome == DifferentMessage {
-		// Perhaps only a slow client, or a sender that canonical maps have changed.
-		q, err := k.find(ctx, e)
-		if err != nil || q == nil {
-			return Result{ID: e.QueueID, Outcome: NotFound}, err
-		}
-		return settled(k.batcher.Release(ctx, q.identity()))
-	}
-	return settled(r, err)
+func (e *Envelope) identity() Identity {
+	return Identity{ID: e.ID, Arrival: e.Arrival, Sender: e.Sender}
 }
 
-// settled makes an error of what may be asked again.
-func settled(r Result, err error) (Result, error) {
-	if err == nil && (r.Outcome == Failed || r.Outcome == HelperAway || r.Outcome == InFlight) {
-		return r, fmt.Errorf("postfix: %s: %s %s", r.ID, r.Outcome, r.Text)
+// Release lets a held message go. again says that it may have been asked for before, by a process
+// that has ended. An error says that nothing is known, and that it has to be asked again. The outcomes:
+//
+//	Released     we have let it go
+//	NotHeld      it had been let go, by an earlier request of ours or by hand
+//	NotFound     Postfix had it and has it no more
+//	NeverListed  Postfix never had it in its hold queue, as far as we know
+func (k *Keeper) Release(ctx context.Context, id policy.ID, e *policy.Envelope, again bool) (Result, error) {
+	r, err := k.release(ctx, e)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err != nil {
+		k.asked[id] = k.asked[id] || mayHaveArrived(err)
+		return r, err
+	}
+	if r.Outcome == NotFound {
+		switch {
+		case again || k.asked[id]:
+			r.Outcome = NotHeld
+		case !k.wasListed(id, e.Received):
+			r.Outcome = NeverListed
+		}
+	}
+	delete(k.asked, id)
+	return r, nil
+}
+
+// mayHaveArrived reports whether a request that failed may have been carried out.
+func mayHaveArrived(err error) bool {
+	var network *net.OpError
+	return !errors.As(err, &network) || network.Op != "dial"
+}
+
+// release tries the arrival that the journal knows first, which is right for quick clients and costs
+// one request for many messages, and looks closer when that was not it.
+func (k *Keeper) release(ctx context.Context, e *policy.Envelope) (Result, error) {
+	r, err := k.batcher.Release(ctx, Identity{ID: e.QueueID, Arrival: e.Received, Sender: e.Sender})
+	if err != nil {
+		k.trouble(err)
+		return r, err
+	}
+	if r.Outcome == Released || r.Outcome == NotFound {
+		return r, nil
+	}
+	// A slow client, a sender that canonical maps have changed, a message that Postfix is still
+	// receiving, or one that somebody has let go.
+	q, err := k.find(ctx, e)
+	switch {
+	case err != nil:
+		return r, err
+	case q == nil && r.Outcome == NotHeld:
+		return r, nil // it has left since
+	case q == nil:
+		return Result{ID: e.QueueID, Outcome: NotFound}, nil
+	case q.Queue == "incoming":
+		return r, fmt.Errorf("%s: %w", e.QueueID, errIncoming)
+	case q.Queue != holdQueue:
+		return Result{ID: e.QueueID, Outcome: NotHeld}, nil
+	}
+	return k.releaseAs(ctx, q.identity())
+}
+
+// errIncoming also stands for a message that other milters are looking at: it comes into the hold
+// queue when Postfix has received it.
+var errIncoming = errors.New("Postfix is still receiving the message")
+
+func (k *Keeper) releaseAs(ctx context.Context, i Identity) (Result, error) {
+	r, err := k.batcher.Release(ctx, i)
+	if err == nil && r.Outcome != Released && r.Outcome != NotHeld && r.Outcome != NotFound {
+		err = fmt.Errorf("release %s: %s %s", r.ID, r.Outcome, r.Text)
 	}
 	return r, err
+}
+
+// wasListed reports whether Postfix ever had a message in its hold queue. The lock is held.
+func (k *Keeper) wasListed(id policy.ID, received time.Time) bool {
+	return k.seen[id] || !received.After(k.listed)
 }
 
 // Held reports whether Postfix has the message in its hold queue.
 func (k *Keeper) Held(ctx context.Context, e *policy.Envelope) (bool, error) {
 	q, err := k.find(ctx, e)
-	return q != nil && q.Queue == "hold", err
+	return q != nil && q.Queue == holdQueue, err
 }
 
 // Delete removes a message that was taken back, and records that it is gone: Removed, or NotFound
 // when Postfix did not have it. An error says that it has to be asked again.
 func (k *Keeper) Delete(ctx context.Context, id policy.ID, e *policy.Envelope) (Outcome, error) {
 	q, err := k.find(ctx, e)
-	if err != nil {
-		return HelperAway, err
+	if err != nil || q == nil {
+		return NotFound, err
 	}
-	if q == nil {
+	r, err := k.batcher.Delete(ctx, q.identity())
+	switch {
+	case err != nil:
+		k.trouble(err)
+		return NotFound, err
+	case r.Outcome == NotFound || r.Outcome == DifferentMessage:
 		return NotFound, nil
-	}
-	r, err := settled(k.batcher.Delete(ctx, q.identity()))
-	if err != nil {
-		return HelperAway, err
-	}
-	if r.Outcome != Removed {
-		return NotFound, nil
+	case r.Outcome != Removed:
+		return r.Outcome, fmt.Errorf("delete %s: %s %s", r.ID, r.Outcome, r.Text)
 	}
 	_, err = k.journal.Commit(ctx, store.Change{Message: id, Events: []policy.Event{{
 		Kind: policy.RecallOutcome, Time: k.now(), Actor: actor, QueueID: q.ID, Reason: "removed_from_queue",
@@ -186,21 +240,17 @@ func (k *Keeper) Delete(ctx context.Context, id policy.ID, e *policy.Envelope) (
 	return Removed, err
 }
 
-// Read gives a held message as it lies in the queue, with CRLF at the ends of lines. ErrNotFound when
+// Read gives a message as it lies in Postfix's queue, with CRLF at the ends of lines. ErrNotFound when
 // Postfix does not have it.
 func (k *Keeper) Read(ctx context.Context, e *policy.Envelope) (Envelope, io.ReadCloser, error) {
-	q, err := k.find(ctx, e)
+	q, content, err := k.open(ctx, e)
 	if err != nil {
 		return Envelope{}, nil, err
 	}
 	if q == nil {
 		return Envelope{}, nil, ErrNotFound
 	}
-	envelope, r, err := k.queue.Read(ctx, q.identity())
-	if err != nil {
-		return Envelope{}, nil, err
-	}
-	return envelope, crlf{transform.NewReader(r, lineEnds{}), r}, nil
+	return *q, crlf{transform.NewReader(content, lineEnds{}), content}, nil
 }
 
 // crlf is a content whose lines end as in SMTP.
@@ -231,104 +281,4 @@ func (lineEnds) Transform(dst, src []byte, _ bool) (nDst, nSrc int, err error) {
 		nSrc++
 	}
 	return nDst, nSrc, nil
-}
-
-// round compares once.
-func (k *Keeper) round(ctx context.Context) error {
-	listed := map[string]Queued{}
-	if err := k.queue.List(ctx, nil, func(q Queued) bool { listed[q.ID] = q; return true }); err != nil {
-		return err
-	}
-	claimed := map[string]bool{}
-	missed := map[policy.ID]bool{}
-	var due []policy.ID
-	if err := k.journal.Due(func(d store.DueMessage) bool { due = append(due, d.ID); return true }); err != nil {
-		return err
-	}
-	for _, id := range due {
-		m, err := k.journal.Message(id)
-		if err != nil || m.Envelope.Front != policy.Milter {
-			continue
-		}
-		claimed[m.Envelope.QueueID] = true
-		q, ok := listed[m.Envelope.QueueID]
-		if err := k.compare(ctx, &m, q, ok && ours(&q, &m.Envelope), missed); err != nil {
-			return err
-		}
-	}
-	k.mu.Lock()
-	k.missed = missed
-	k.mu.Unlock()
-	return k.clean(ctx, listed, claimed)
-}
-
-// compare looks at one message that is held for us.
-func (k *Keeper) compare(ctx context.Context, m *store.Message, q Queued, found bool, missed map[policy.ID]bool) error {
-	k.mu.Lock()
-	seen, again := k.seen[m.ID], k.missed[m.ID]
-	if found {
-		k.seen[m.ID] = true
-	}
-	k.mu.Unlock()
-	switch {
-	case found && q.Queue == "hold", m.States[policy.StateHeld] == 0:
-		return nil
-	case found && q.Queue != "incoming": // there it may be on its way to the hold queue
-		return k.forget(ctx, m, policy.Event{Kind: policy.Released, Reason: "released by hand in Postfix",
-			Evidence: fmt.Sprintf("postqueue: %s is in the %s queue", q.ID, q.Queue), QueueID: q.ID})
-	case found, k.now().Sub(m.Envelope.Received) < queuedWithin:
-		return nil
-	case !again: // a listing may miss what moves meanwhile
-		missed[m.ID] = true
-		return nil
-	case !seen && m.Envelope.Received.After(k.started):
-		return k.forget(ctx, m, policy.Event{Kind: policy.NeverQueued,
-			Reason: "Postfix did not keep the message; its client was not told that it was accepted", Evidence: "postqueue: not listed"})
-	}
-	return k.forget(ctx, m, policy.Event{Kind: policy.Unknown,
-		Reason: "the message has left Postfix's hold queue: released or deleted there by hand", Evidence: "postqueue: not listed"})
-}
-
-// forget records what ended our part in a message. A conflict means that somebody decided meanwhile;
-// the next round looks again.
-func (k *Keeper) forget(ctx context.Context, m *store.Message, e policy.Event) error {
-	e.Time, e.Actor = k.now(), actor
-	_, err := k.journal.Commit(ctx, store.Change{Message: m.ID, Revision: m.Revision, Events: []policy.Event{e}})
-	if errors.Is(err, store.ErrConflict) {
-		return nil
-	}
-	k.log.Info("message in Postfix's hold queue", zap.Stringer("id", m.ID), zap.String("queue_id", m.Envelope.QueueID),
-		zap.String("event", string(e.Kind)), zap.String("reason", e.Reason))
-	k.mu.Lock()
-	delete(k.seen, m.ID)
-	k.mu.Unlock()
-	return err
-}
-
-// clean deletes what still lies in the hold queue although it was taken back from all recipients, or
-// from some and sent to the others, because the helper was away or we died in between.
-func (k *Keeper) clean(ctx context.Context, listed map[string]Queued, claimed map[string]bool) error {
-	for id, q := range listed {
-		if q.Queue != "hold" || claimed[id] {
-			continue
-		}
-		query, err := store.ParseQuery("queue:"+id+" state:recalled", k.now())
-		if err != nil {
-			return err
-		}
-		page, err := k.journal.Search(ctx, query, 10, "")
-		if err != nil {
-			return err
-		}
-		for i := range page.Messages {
-			m := &page.Messages[i]
-			if m.Envelope.Front != policy.Milter || !m.Due.IsZero() || !ours(&q, &m.Envelope) || m.States[policy.StateQueued] > 0 {
-				continue
-			}
-			if _, err := k.Delete(ctx, m.ID, &m.Envelope); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
