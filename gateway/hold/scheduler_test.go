@@ -191,6 +191,34 @@ func TestAfterACrash(t *testing.T) {
 	}
 }
 
+func TestWhatAnMTAHoldsIsLetGoAgainAfterACrash(t *testing.T) {
+	for _, tt := range []struct {
+		kind  policy.Kind
+		state policy.State
+	}{
+		{policy.Queued, policy.StateQueued},
+		{policy.NeverQueued, policy.StateNeverQueued},
+		{policy.Unknown, policy.StateUnknown},
+	} {
+		t.Run(string(tt.kind), func(t *testing.T) {
+			virtual(t, func(b *bench) {
+				b.sender.answer = func(Delivery, store.Recipient) Outcome { return Outcome{Kind: tt.kind, Upstream: "mta", ReportsSuccess: true} }
+				now := b.now()
+				id := b.commit(to("bob@x.example"), policy.Event{Kind: policy.Accepted, Time: now}, policy.Event{Kind: policy.Released, Time: now, Until: now})
+				later(time.Hour)
+				b.run()
+				later(2 * time.Hour)
+				if r := b.row(id, 0); r.State != tt.state || !r.Due.IsZero() || r.MayBeDuplicate {
+					t.Errorf("state %s, due %v, may be duplicate %v", r.State, r.Due, r.MayBeDuplicate)
+				}
+				if seen := b.sender.seen(); len(seen) != 1 || !seen[0].MayBeDuplicate {
+					t.Errorf("tried %+v", seen)
+				}
+			})
+		})
+	}
+}
+
 func TestReleasedIsTriedAtOnceAfterAClockThatWasAhead(t *testing.T) {
 	virtual(t, func(b *bench) {
 		b.set(time.Hour)

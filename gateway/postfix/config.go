@@ -24,7 +24,7 @@ func DefaultConfig() Config {
 }
 
 // DefaultSocket is where the helper listens unless told otherwise.
-const DefaultSocket = "/run/sendgate/postfix.sock"
+const DefaultSocket = "/run/sendgate-helper/postfix.sock"
 
 // maxSocketPath is what fits into a socket address (unix(7)).
 const maxSocketPath = 107

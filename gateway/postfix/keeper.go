@@ -195,7 +195,7 @@ func (k *Keeper) release(ctx context.Context, e *policy.Envelope) (Result, error
 
 // errIncoming also stands for a message that other milters are looking at: it comes into the hold
 // queue when Postfix has received it.
-var errIncoming = errors.New("Postfix is still receiving the message")
+var errIncoming = errors.New("still being received by Postfix")
 
 func (k *Keeper) releaseAs(ctx context.Context, i Identity) (Result, error) {
 	r, err := k.batcher.Release(ctx, i)

@@ -606,7 +606,7 @@ func TestRelease(t *testing.T) {
 			k.shelf.put(Envelope{ID: queueID, Queue: holdQueue, Arrival: k.clock(), Sender: "alice.liddell@corp.test"})
 		}, false, Released, "", deferredQueue},
 		{"while Postfix is receiving it", func(_ *testing.T, k *keeping) { k.file(queueID, "incoming", 0) },
-			false, "", queueID + ": Postfix is still receiving the message", "incoming"},
+			false, "", queueID + ": still being received by Postfix", "incoming"},
 		{"released by hand before", func(_ *testing.T, k *keeping) { k.file(queueID, "active", 0) }, false, NotHeld, "", "active"},
 		{"deleted by hand before", func(t *testing.T, k *keeping) {
 			k.file(queueID, holdQueue, 0)

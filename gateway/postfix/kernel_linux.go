@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,4 +41,13 @@ func lock(f *os.File) (free bool, err error) {
 	}
 	err = errors.Join(err, locked)
 	return err == nil, err
+}
+
+// ownerOf gives the user that a file belongs to.
+func ownerOf(info os.FileInfo) (uid uint32, known bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return st.Uid, true
 }

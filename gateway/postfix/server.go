@@ -116,10 +116,26 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
+// onlyRootWrites refuses a directory in which somebody else could put a link in the place of the
+// socket, which root is about to change the owner of.
+func onlyRootWrites(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if uid, known := ownerOf(info); known && uid != 0 || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s can be written by others than root: give the socket a directory of its own, such as %s", dir, filepath.Dir(DefaultSocket))
+	}
+	return nil
+}
+
 // listen opens the unix socket. A file that a dead process left is replaced, one on which somebody
 // answers is not.
 func listen(path string, gid int) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	if err := onlyRootWrites(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	info, err := os.Lstat(path)

@@ -329,3 +329,16 @@ func firstOctet(r io.ReadCloser) byte {
 	_, _ = io.ReadFull(r, b)
 	return b[0]
 }
+
+func TestSocketDirectoryIsRootsAlone(t *testing.T) {
+	for mode, refused := range map[os.FileMode]bool{0o755: false, 0o700: false, 0o775: true, 0o777: true} {
+		dir := filepath.Join(t.TempDir(), "socket")
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode)); err != nil {
+			t.Fatal(err)
+		}
+		err := onlyRootWrites(dir)
+		if got := err != nil && strings.Contains(err.Error(), "can be written by others than root"); got != (refused || os.Geteuid() != 0) {
+			t.Errorf("mode %v: %v", mode, err)
+		}
+	}
+}
