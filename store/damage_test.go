@@ -319,8 +319,8 @@ func TestWatermark(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	many := []hole{{1, 1}, {3, 4}, {6, 6}, {8, 8}, {10, 10}, {12, 12}, {14, 20}}
 	for want, holes := range map[string][]hole{
-		"batch 1":           many[:1],
-		"batches 3 to 4":    many[1:2],
+		"batch 1":        many[:1],
+		"batches 3 to 4": many[1:2],
 		"batch 1, batches 3 to 4, batch 6, batch 8, batch 10, and 2 more runs": many,
 	} {
 		if got := describe(holes); got != want {

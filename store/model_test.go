@@ -283,7 +283,9 @@ func (r *modelRun) accept() Change {
 	return c
 }
 
-func (r *modelRun) until() time.Time { return r.now().Add(time.Duration(r.rnd.IntN(1e9)) * time.Microsecond) }
+func (r *modelRun) until() time.Time {
+	return r.now().Add(time.Duration(r.rnd.IntN(1e9)) * time.Microsecond)
+}
 
 func (r *modelRun) record() Change {
 	c := Change{Message: r.s.NewID(), Events: []policy.Event{{Kind: pick(r.rnd, []policy.Kind{policy.RecallRequested, policy.Login}), Key: "k"}}}

@@ -68,7 +68,9 @@ func (s *Store) newPruneClock() pruneClock {
 	return c
 }
 
-func (c *pruneClock) jumped(t time.Time) bool { return !c.known.IsZero() && t.Sub(c.known) > maxSilence }
+func (c *pruneClock) jumped(t time.Time) bool {
+	return !c.known.IsZero() && t.Sub(c.known) > maxSilence
+}
 
 // now gives the time, or false while the clock is not believed.
 func (c *pruneClock) now() (time.Time, bool) {

@@ -107,7 +107,7 @@ func startPostfix(ctx context.Context, dir string, sinkPort int, milter string) 
 		}
 	}
 	if out, err := exec.Command("chown", "postfix", filepath.Join(dir, "data")).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("Postfix has to be installed, and this to run as root: %s", out)
+		return nil, fmt.Errorf("this needs root and an installed Postfix: %s", out)
 	}
 	if err := masterCf(dir, port); err != nil {
 		return nil, err

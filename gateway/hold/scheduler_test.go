@@ -202,7 +202,9 @@ func TestWhatAnMTAHoldsIsLetGoAgainAfterACrash(t *testing.T) {
 	} {
 		t.Run(string(tt.kind), func(t *testing.T) {
 			virtual(t, func(b *bench) {
-				b.sender.answer = func(Delivery, store.Recipient) Outcome { return Outcome{Kind: tt.kind, Upstream: "mta", ReportsSuccess: true} }
+				b.sender.answer = func(Delivery, store.Recipient) Outcome {
+					return Outcome{Kind: tt.kind, Upstream: "mta", ReportsSuccess: true}
+				}
 				now := b.now()
 				id := b.commit(to("bob@x.example"), policy.Event{Kind: policy.Accepted, Time: now}, policy.Event{Kind: policy.Released, Time: now, Until: now})
 				later(time.Hour)
