@@ -56,7 +56,7 @@ func freeBytes(dir string) (int64, error) {
 // levels at the same time.
 const (
 	memoryReserve  = 3*memTableSize + 64<<20
-	compactReserve = 256 << 20
+	compactReserve = 128 << 20
 )
 
 // measure brings the reserve up to date with the size of the tables.

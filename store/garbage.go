@@ -122,11 +122,7 @@ func (s *Store) sweepOrphans(ctx context.Context) error {
 			return err
 		}
 		for _, id := range ids {
-			orphan, err := s.isOrphan(id)
-			if err == nil && orphan {
-				err = s.dropBody(id)
-			}
-			if err != nil {
+			if err := s.sweepOrphan(id); err != nil {
 				return fmt.Errorf("sweep orphans: %w", err)
 			}
 		}
@@ -135,10 +131,13 @@ func (s *Store) sweepOrphans(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// isOrphan reports whether a body belongs to nobody. In one transaction, because its message may
-// be committed at this moment.
-func (s *Store) isOrphan(id policy.ID) (orphan bool, err error) {
-	err = s.view(func(txn *badger.Txn) error {
+// sweepOrphan deletes a body if it belongs to nobody. Not while a large change is being applied,
+// whose message becomes visible last.
+func (s *Store) sweepOrphan(id policy.ID) error {
+	s.rows.Lock()
+	defer s.rows.Unlock()
+	orphan := false
+	err := s.view(func(txn *badger.Txn) error {
 		_, err := txn.Get(idKey(keyOpenBody, id))
 		if !errors.Is(err, badger.ErrKeyNotFound) {
 			return err
@@ -151,7 +150,10 @@ func (s *Store) isOrphan(id policy.ID) (orphan bool, err error) {
 		orphan = err == nil && m.BodyChunks == 0
 		return err
 	})
-	return orphan, err
+	if err != nil || !orphan {
+		return err
+	}
+	return s.dropBody(id)
 }
 
 // enough reports whether there is room for work that will make more of it: two thirds of the reserve
@@ -212,7 +214,7 @@ func (s *Store) waitFor(ctx context.Context, condition func() bool) error {
 
 // fillMemoryTable writes a little more than one memory table.
 func (s *Store) fillMemoryTable(ctx context.Context) error {
-	const perTxn = 512
+	const perTxn = 128
 	filler := make([]byte, valueThreshold-1)
 	for i := 0; i <= memTableSize/len(filler)+perTxn; i += perTxn {
 		if ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -32,6 +33,12 @@ func (s *Store) writeLarge(b *batch, p *pendingChange) {
 		p.finish(ErrTooLarge)
 		return
 	}
+	room := 2 * int64(octets) // it is written twice
+	if err := s.reserve(room); err != nil {
+		p.finish(err)
+		return
+	}
+	defer s.written(room)
 	key := intentKey(b.number)
 	err := s.keepIntent(key, in)
 	if err == nil {
@@ -40,6 +47,7 @@ func (s *Store) writeLarge(b *batch, p *pendingChange) {
 	if err != nil {
 		s.fail(fmt.Errorf("batch %d: %w", b.number, err))
 	}
+	s.garbage.Add(int64(octets))
 	s.concludeBatch(b)
 }
 
@@ -102,29 +110,56 @@ func (w *writer) fill(mutations []intendedMutation) (int, error) {
 	return len(mutations), nil
 }
 
-// finishIntents applies the large changes that a crash has cut.
-func (s *Store) finishIntents() error {
+// finishIntents applies the large changes that a crash has cut, and gives those that cannot be read,
+// in words. An intent of a batch that is there was finished, and has come back from the value log
+// (see garbage.go): to apply it again would undo what came after it.
+func (s *Store) finishIntents() (unreadable []string, err error) {
+	keys, err := s.keys([]byte{keyIntent})
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	_, last, err := s.holes()
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		number := binary.BigEndian.Uint64(key[1:])
+		if number <= last {
+			if err := s.deleteAll([][]byte{key}); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		in, err := s.readIntent(key)
+		if err != nil {
+			unreadable = append(unreadable, fmt.Sprintf("batch %d, a large change (%v)", number, err))
+			continue
+		}
+		if err := s.applyIntent(key, in.Mutations); err != nil {
+			return nil, fmt.Errorf("finish a large change: %w", err)
+		}
+	}
+	return unreadable, nil
+}
+
+func (s *Store) readIntent(key []byte) (in intent, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if err != nil {
+			return err
+		}
+		return item.Value(func(v []byte) error { return decoding.Unmarshal(v, &in) })
+	})
+	return in, err
+}
+
+// dropIntents gives up the large changes that cannot be read.
+func (s *Store) dropIntents() error {
 	keys, err := s.keys([]byte{keyIntent})
 	if err != nil {
 		return err
 	}
-	for _, key := range keys {
-		var in intent
-		err := s.view(func(txn *badger.Txn) error {
-			item, err := txn.Get(key)
-			if err != nil {
-				return err
-			}
-			return item.Value(func(v []byte) error { return decoding.Unmarshal(v, &in) })
-		})
-		if err == nil {
-			err = s.applyIntent(key, in.Mutations)
-		}
-		if err != nil {
-			return fmt.Errorf("finish a large change: %w", err)
-		}
-	}
-	return nil
+	return s.deleteAll(keys)
 }
 
 func intentKey(batch uint64) []byte {

@@ -49,7 +49,7 @@ func Repair(cfg Config) (report RepairReport, err error) {
 	if err := s.verifySchema(); err != nil {
 		return report, err
 	}
-	if err := s.finishIntents(); err != nil {
+	if report.Lost, err = s.finishIntents(); err != nil {
 		return report, err
 	}
 	mark, err := readWatermark(cfg.Dir)
@@ -75,6 +75,9 @@ func Repair(cfg Config) (report RepairReport, err error) {
 		return report, err
 	}
 	if err := s.inspect(&report); err != nil {
+		return report, err
+	}
+	if err := s.dropIntents(); err != nil {
 		return report, err
 	}
 	for _, h := range holes { // last: who was interrupted before has to repair again

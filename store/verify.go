@@ -32,11 +32,16 @@ func (s *Store) verify() error {
 	if err := s.verifySchema(); err != nil {
 		return err
 	}
-	if err := s.finishIntents(); err != nil {
-		return err
-	}
 	if err := s.verifyTables(); err != nil {
 		return err
+	}
+	unreadable, err := s.finishIntents()
+	if err != nil {
+		return err
+	}
+	if len(unreadable) > 0 {
+		return fmt.Errorf("%w: in %s cannot be read: %s. Restore a backup, or give it up with \"sendgate repair --data %s\"",
+			ErrDamaged, s.cfg.Dir, strings.Join(unreadable, ", "), s.cfg.Dir)
 	}
 	mark, err := readWatermark(s.cfg.Dir)
 	if err != nil {

@@ -1,15 +1,21 @@
 // Package e2e holds the tests of the whole: sendgate as a process of its own in front of a real
-// Postfix, which delivers to a real Dovecot and to a sink.
+// Postfix or as its milter, with the helper as a second process; Postfix delivers to a real Dovecot
+// and to a sink.
 //
 // Each test starts what it needs in a private directory, on free ports of loopback, and ends it by
 // its process id. Nothing of the machine's own mail system is used or changed.
 //
 // Postfix has these listeners: a plain one that trusts 127.0.0.1, and a submission port with
 // STARTTLS and AUTH against Dovecot, which takes authenticated mail alone. Both allow XCLIENT and
-// XFORWARD from 127.0.0.1. Mail for corp.test goes to Dovecot by LMTP, everything else to the sink.
+// XFORWARD from 127.0.0.1. A third one has no milters: there comes back what was taken back from some
+// of its recipients. Mail for corp.test goes to Dovecot by LMTP, everything else to the sink.
+//
+// The tests of the milter run beside each other, because they mostly wait: Postfix's queue is compared
+// with the journal every 20 s, and what Postfix never listed is given up after a minute.
 //
 // The crash test needs none of them: it kills sendgate between a load of its own and the sink, and
-// counts. SENDGATE_LONG=1 makes it 30 kills and 20,000 messages.
+// counts. SENDGATE_LONG=1 makes it 30 kills and 20,000 messages, and lets the milter hold 5,000
+// messages instead of 500.
 //
 // # Failure
 //

@@ -3,7 +3,8 @@
 //
 // Postfix gives these powers to root alone, and the gateway does not run as root. So there are two
 // ends: a [Server] is the small root process (sendgate postfix-helper), a [Helper] is how the gateway
-// asks it. A [Batcher] turns many single wishes into few requests.
+// asks it. A [Batcher] turns many single wishes into few requests. A [Keeper] lets go and takes back what
+// Postfix holds for the journal, and compares the two every 20 s.
 //
 // # The six verbs
 //
@@ -43,6 +44,14 @@
 // is not to be had the outcome is [InFlight] and the message stays held. [Helper.Remove] asks again
 // until the delivery has ended. What is removed then names for each recipient whether its mail was
 // already gone.
+//
+// # What the Keeper finds
+//
+// A held message without a queue file was never queued, when nobody has seen it in the hold queue
+// within a minute; seen before, it was released or deleted by hand. One in another queue was released
+// by hand. One that still lies in the hold queue although it was taken back is deleted. The journal
+// keeps up to when the queue was listed, so that a new process can tell the first from the second; of
+// mail received in the last 20 s before a crash and then let go by hand it believes the first.
 //
 // # Trust
 //

@@ -348,7 +348,6 @@ func TestConfigFaults(t *testing.T) {
 		"TLS": {func(c *Config) {
 			c.Listen[0] = Listener{Address: "[::1]:25", TLS: TLSStartTLS, Certificate: cert, Key: key}
 		}, ""},
-		"no listener":        {func(c *Config) { c.Listen = nil }, "listen: name at least one address, such as 127.0.0.1:2525"},
 		"no port":            {func(c *Config) { c.Listen[0].Address = "localhost" }, "listen[0].address: localhost: write host:port, such as 127.0.0.1:2525 or [::1]:2525"},
 		"no such TLS":        {func(c *Config) { c.Listen[0].TLS = "yes" }, "listen[0].tls: yes: must be none, starttls or implicit"},
 		"unused certificate": {func(c *Config) { c.Listen[0].Certificate = cert }, "listen[0].certificate: " + cert + ": is not used with tls: none"},
