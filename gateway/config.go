@@ -69,6 +69,9 @@ func Load(name string) (Config, error) {
 		return cfg, fmt.Errorf("read configuration: %w", err)
 	}
 	file, err := config.Decode(name, data, &cfg)
+	if !file.Readable() {
+		return cfg, err // what it says is not known: nothing in it can be missing
+	}
 	return cfg, errors.Join(err, file.Locate(cfg.Validate()))
 }
 
@@ -142,19 +145,30 @@ func milterFixed(c *Config) milter.Config {
 	return milter.Config{Listen: m.Listen, Connections: m.Connections, IdleTimeout: m.IdleTimeout, IDHeader: m.IDHeader}
 }
 
-// restartKeys names the sections that differ and that only a restart takes over.
+// relayFixed is the part of the relay's section that is read once.
+func relayFixed(c *Config) relay.Config {
+	r := c.Relay
+	return relay.Config{Listen: r.Listen, Connections: r.Connections, ConnectionsPerClient: r.ConnectionsPerClient, IdleTimeout: r.IdleTimeout}
+}
+
+// apiFixed is the part of the API's section that is read once.
+func apiFixed(c *Config) web.Config {
+	a := c.API
+	return web.Config{Listen: a.Listen, Socket: a.Socket, Certificate: a.Certificate, Key: a.Key}
+}
+
+// restartKeys names the sections that differ in what only a restart takes over.
 func restartKeys(old, now *Config) (keys []string) {
 	for name, pair := range map[string][2]any{
-		"hostname":     {old.Hostname, now.Hostname},
-		"store":        {old.Store, now.Store},
-		"relay.listen": {old.Relay.Listen, now.Relay.Listen},
-		"milter":       {milterFixed(old), milterFixed(now)},
-		"postfix":      {old.Postfix, now.Postfix},
-		"upstreams":    {old.Upstreams, now.Upstreams},
-		"delivery":     {old.Delivery, now.Delivery},
-		"api.listen":   {old.API.Listen, now.API.Listen},
-		"api.socket":   {old.API.Socket, now.API.Socket},
-		"log":          {old.Log, now.Log},
+		"hostname":  {old.Hostname, now.Hostname},
+		"store":     {old.Store, now.Store},
+		"relay":     {relayFixed(old), relayFixed(now)},
+		"milter":    {milterFixed(old), milterFixed(now)},
+		"postfix":   {old.Postfix, now.Postfix},
+		"upstreams": {old.Upstreams, now.Upstreams},
+		"delivery":  {old.Delivery, now.Delivery},
+		"api":       {apiFixed(old), apiFixed(now)},
+		"log":       {old.Log, now.Log},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			keys = append(keys, name)

@@ -35,8 +35,9 @@ type Gateway struct {
 	keeper    *postfix.Keeper // with the milter
 	web       *web.Server
 
-	mu     sync.Mutex
-	config Config // as last loaded
+	started Config // what holds for keys that only a restart changes
+	mu      sync.Mutex
+	config  Config // as last loaded
 }
 
 // New opens the journal and builds every part. Nothing listens yet. version is shown by the API.
@@ -51,7 +52,7 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g = &Gateway{log: log, store: journal, config: cfg}
+	g = &Gateway{log: log, store: journal, started: cfg, config: cfg}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -174,10 +175,10 @@ func (g *Gateway) Reload(cfg Config) error {
 		g.milter.Reload(milterSettings(&cfg, directory))
 	}
 	g.web.Reload(cfg.API)
-	keys := restartKeys(&g.config, &cfg)
 	g.config = cfg
+	keys := restartKeys(&g.started, &cfg)
 	if len(keys) > 0 {
-		return fmt.Errorf("changed, but taken over only by a restart: %s", strings.Join(keys, ", "))
+		return fmt.Errorf("not as they were at the start, and taken over only by a restart: %s", strings.Join(keys, ", "))
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ type fakeHelper struct {
 	queue  map[string]queued
 	silent map[string]bool // verbs that get no answer
 	fail   map[string]bool // verbs that fail
+	busy   map[string]bool // queue ids that are under delivery
 	asked  []string
 }
 
@@ -46,7 +47,7 @@ func startHelper(t *testing.T) *fakeHelper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &fakeHelper{listener: l, queue: map[string]queued{}, silent: map[string]bool{}, fail: map[string]bool{}}
+	h := &fakeHelper{listener: l, queue: map[string]queued{}, silent: map[string]bool{}, fail: map[string]bool{}, busy: map[string]bool{}}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -127,7 +128,12 @@ func (h *fakeHelper) act(verb string, want *postfix.Identity) (r postfix.Result,
 		m.Queue = "deferred"
 		h.queue[want.ID] = m
 		r.Outcome = postfix.Released
+	case verb == "delete" && h.busy[want.ID]:
+		m.Queue = "hold"
+		h.queue[want.ID] = m
+		r.Outcome, r.Recipients = postfix.InFlight, m.Recipients
 	case verb == "delete":
+		r.Recipients = m.Recipients
 		delete(h.queue, want.ID)
 		r.Outcome = postfix.Removed
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/hold"
@@ -30,7 +31,8 @@ func (h holder) Hold(ctx context.Context, id policy.ID, until time.Time, actor s
 }
 
 // Cancel takes a message back. What Postfix holds must be there before the decision is taken, and is
-// deleted after it; while that cannot be said the outcome is retrying, and nothing is claimed.
+// deleted after it; while that cannot be said the outcome is retrying, and nothing is claimed. What
+// Postfix was let go on with is removed from its queue first, and then said to be taken back.
 func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reason, actor string) ([]web.Outcome, error) {
 	m, err := h.journal.Message(id)
 	if err != nil {
@@ -53,10 +55,62 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 		}
 	}
 	all := make([]web.Outcome, len(canceled))
+	var queued []int // where in all
 	for i, c := range canceled {
 		all[i] = web.Outcome{Recipient: c.Recipient.Index, Code: string(c.Code)}
+		if atPostfix && postfix.LetGo(&c.Recipient) {
+			queued = append(queued, i)
+		}
 	}
-	return all, nil
+	if len(queued) == 0 {
+		return all, nil
+	}
+	return all, h.withdraw(ctx, id, all, queued, reason, actor)
+}
+
+// codeWholeOnly is the outcome for chosen recipients of a message that Postfix was let go on with:
+// postsuper knows whole messages only, and what is under delivery cannot be sent to the others in our
+// own name without sending it twice.
+const codeWholeOnly = "whole_message_only"
+
+// withdraw takes a message back from Postfix's own queue and sets the codes of those who are there.
+func (h holder) withdraw(ctx context.Context, id policy.ID, all []web.Outcome, queued []int, reason, actor string) error {
+	rows, err := h.journal.Recipients(id)
+	if err != nil {
+		return err
+	}
+	set := func(code func(recipient int) string) {
+		for _, i := range queued {
+			all[i].Code = code(all[i].Recipient)
+		}
+	}
+	for i := range rows {
+		asked := slices.ContainsFunc(all, func(o web.Outcome) bool { return o.Recipient == i })
+		if !asked && postfix.LetGo(&rows[i]) {
+			set(func(int) string { return codeWholeOnly })
+			return nil
+		}
+	}
+	w, err := h.keeper.Withdraw(ctx, id, reason, actor)
+	if err != nil { // the keeper has logged it
+		set(func(int) string { return codeRetrying })
+		return nil
+	}
+	set(func(recipient int) string { return withdrawn(&w, recipient) })
+	return nil
+}
+
+// withdrawn is the code of a recipient whom Postfix had in its queue.
+func withdrawn(w *postfix.Withdrawal, recipient int) string {
+	switch {
+	case w.Outcome == postfix.InFlight:
+		return string(hold.WaitingInFlight)
+	case w.Outcome == postfix.NotFound, slices.Contains(w.Gone, recipient):
+		return string(hold.DeliveredBeforeRecall)
+	case w.Outcome == postfix.Lost, slices.Contains(w.Unclear, recipient):
+		return string(hold.UnknownOutcome)
+	}
+	return string(hold.RemovedFromQueue)
 }
 
 // remove deletes from Postfix what was taken back from everybody. It gives a code when that has not
@@ -85,7 +139,7 @@ func (h holder) deleted(id policy.ID) bool {
 	}
 	for _, r := range records {
 		for _, e := range r.Events {
-			if e.Kind == policy.RecallOutcome && e.Evidence != "" {
+			if e.Kind == policy.RecallOutcome && e.Reason == string(hold.RemovedFromQueue) {
 				return true
 			}
 		}

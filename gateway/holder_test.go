@@ -152,6 +152,90 @@ func TestCancelAtPostfix(t *testing.T) {
 	}
 }
 
+// letGo makes Postfix go on with the message; it is deferred there. gone are done with.
+func (h *held) letGo(t *testing.T, gone ...policy.Address) {
+	t.Helper()
+	h.release(t)
+	commit(t, h.journal, store.Change{Message: h.id, Events: []policy.Event{{Kind: policy.Queued, Time: time.Now().UTC(), QueueID: queueID}}})
+	m := h.helper.queue[queueID]
+	m.Queue, m.Recipients = "deferred", nil
+	for _, a := range []policy.Address{"bob@corp.test", "carol@corp.test"} {
+		m.Recipients = append(m.Recipients, postfix.Recipient{Recipient: policy.Recipient{Address: a}, Gone: slices.Contains(gone, a)})
+	}
+	h.helper.put(m)
+}
+
+func TestCancelInPostfixsQueue(t *testing.T) {
+	tests := []struct {
+		name    string
+		gone    []policy.Address
+		prepare func(t *testing.T, h *held)
+		only    []int
+		codes   string
+		states  string
+		kept    bool // in Postfix
+	}{
+		{"all", nil, nil, nil, "removed_from_queue removed_from_queue", "canceled canceled", false},
+		{"all by number", nil, nil, []int{1, 0}, "removed_from_queue removed_from_queue", "canceled canceled", false},
+		{"again", nil, func(t *testing.T, h *held) { h.cancel(t) }, nil, "already_recalled already_recalled", "canceled canceled", false},
+		{"some", nil, nil, []int{1}, "whole_message_only", "queued queued", true},
+		{"the only one who is left", nil, func(t *testing.T, h *held) {
+			commit(t, h.journal, store.Change{Message: h.id, Events: []policy.Event{{
+				Kind: policy.RelayedRemote, Time: time.Now().UTC(), Recipients: []int{0}, Evidence: "status=sent",
+			}}})
+		}, []int{1}, "removed_from_queue", "relayed_remote canceled", false},
+		{"one is delivered", []policy.Address{"bob@corp.test"}, nil, nil,
+			"delivered_before_recall removed_from_queue", "queued canceled", false},
+		{"one is delivered, again", []policy.Address{"bob@corp.test"}, func(t *testing.T, h *held) { h.cancel(t) }, nil,
+			"delivered_before_recall already_recalled", "queued canceled", false},
+		{"one has another name", []policy.Address{"bob@corp.test"}, func(_ *testing.T, h *held) {
+			m := h.helper.queue[queueID]
+			m.Recipients[1].Address = "other@corp.test"
+			h.helper.put(m)
+		}, nil, "delivered_before_recall unknown", "queued queued", false},
+		{"under delivery", nil, func(_ *testing.T, h *held) { h.helper.set(h.helper.busy, queueID, true) }, nil,
+			"waiting_in_flight waiting_in_flight", "queued queued", true},
+		{"under delivery before, and now not", nil, func(t *testing.T, h *held) {
+			h.helper.set(h.helper.busy, queueID, true)
+			h.cancel(t)
+			h.helper.set(h.helper.busy, queueID, false)
+		}, nil, "removed_from_queue removed_from_queue", "canceled canceled", false},
+		{"it has left", nil, func(_ *testing.T, h *held) { delete(h.helper.queue, queueID) }, nil,
+			"delivered_before_recall delivered_before_recall", "queued queued", false},
+		{"a newer message has its queue id", nil, func(_ *testing.T, h *held) {
+			m := h.helper.queue[queueID]
+			m.Arrival = m.Arrival.Add(time.Hour)
+			h.helper.put(m)
+		}, nil, "delivered_before_recall delivered_before_recall", "queued queued", true},
+		{"the helper is away", nil, func(_ *testing.T, h *held) { h.helper.listener.Close() }, nil, "retrying retrying", "queued queued", true},
+		{"the helper fails", nil, func(_ *testing.T, h *held) { h.helper.set(h.helper.fail, "delete", true) }, nil,
+			"retrying retrying", "queued queued", true},
+		{"the helper has not answered, and it has left", nil, func(t *testing.T, h *held) {
+			h.helper.set(h.helper.silent, "delete", true)
+			h.cancel(t)
+			delete(h.helper.queue, queueID)
+		}, nil, "unknown unknown", "queued queued", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHeld(t, policy.Milter)
+			h.letGo(t, tt.gone...)
+			if tt.prepare != nil {
+				tt.prepare(t, h)
+			}
+			if codes := h.cancel(t, tt.only...); codes != tt.codes {
+				t.Errorf("codes %s", codes)
+			}
+			if states := h.states(t); states != tt.states {
+				t.Errorf("states %s", states)
+			}
+			if h.helper.has(queueID) != tt.kept {
+				t.Errorf("Postfix has it: %t", !tt.kept)
+			}
+		})
+	}
+}
+
 func TestCancelInTheRelayAsksNoHelper(t *testing.T) {
 	h := newHeld(t, policy.Relay)
 	if codes := h.cancel(t); codes != "removed_from_hold removed_from_hold" || h.states(t) != "canceled canceled" {

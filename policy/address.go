@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -28,14 +29,14 @@ var (
 // NewAddress makes an Address from a local part without quotes and a domain. The local part is
 // quoted when it is not a dot-atom, so that nothing in it can end the path or start a parameter.
 func NewAddress(local, domain string) (Address, error) {
-	if strings.ContainsFunc(local+domain, isControl) || !utf8.ValidString(local+domain) {
+	if whole := local + "@" + domain; strings.ContainsFunc(whole, unicode.IsControl) || !utf8.ValidString(whole) {
 		return "", errAddressControl
-	}
-	if len(local)+len(domain)+3 > maxAddress {
-		return "", errAddressLong
 	}
 	if !isDotAtom(local) {
 		local = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
+	}
+	if len(local)+len(domain)+len("<@>") > maxAddress {
+		return "", errAddressLong
 	}
 	if domain == "" {
 		if strings.EqualFold(local, "postmaster") {
@@ -43,7 +44,7 @@ func NewAddress(local, domain string) (Address, error) {
 		}
 		return "", errAddressDomain
 	}
-	if strings.ContainsAny(domain, " <>@\"") {
+	if !isDomain(domain) {
 		return "", errAddressDomain
 	}
 	return Address(local + "@" + domain), nil
@@ -122,7 +123,7 @@ func (a Address) IsASCII() bool {
 // foldDomain lower-cases a domain and turns it into A-labels where that is possible; what IDNA
 // refuses (underscores, address literals) stays as it is, in lower case.
 func foldDomain(d string) string {
-	d = strings.ToLower(strings.TrimSuffix(d, "."))
+	d = strings.ToLower(strings.TrimRight(d, "."))
 	ascii := true
 	for i := range len(d) {
 		ascii = ascii && d[i] < utf8.RuneSelf
@@ -131,9 +132,16 @@ func foldDomain(d string) string {
 		return d
 	}
 	if a, err := idna.Lookup.ToASCII(d); err == nil {
-		return a
+		return strings.TrimRight(a, ".") // of a full stop that IDNA maps to a dot
 	}
 	return d
+}
+
+// isDomain reports whether a domain can stand in a path and is still one after folding. It does not
+// look up or judge names.
+func isDomain(d string) bool {
+	return !strings.ContainsAny(d, "<>@\"") && !strings.ContainsFunc(d, unicode.IsSpace) &&
+		strings.Trim(foldDomain(d), ".") != ""
 }
 
 func unquote(local string) string {
@@ -142,19 +150,19 @@ func unquote(local string) string {
 	}
 	var b strings.Builder
 	escaped := false
-	for _, r := range local[1 : len(local)-1] {
-		if r == '\\' && !escaped {
+	for _, c := range []byte(local[1 : len(local)-1]) { // octets: broken UTF-8 must stay what it is
+		if c == '\\' && !escaped {
 			escaped = true
 			continue
 		}
 		escaped = false
-		b.WriteRune(r)
+		b.WriteByte(c)
 	}
 	return b.String()
 }
 
 // isDotAtom reports whether a local part needs no quotes: RFC 5322 3.2.3 atext and dots, and any
-// non-ASCII character (RFC 6532 3.2). Leading, trailing and double dots exist in the wild
+// non-ASCII character but spaces (RFC 6532 3.2). Leading, trailing and double dots exist in the wild
 // (docomo.ne.jp) and are safe in a path; they pass as they are.
 func isDotAtom(local string) bool {
 	if local == "" {
@@ -162,7 +170,7 @@ func isDotAtom(local string) bool {
 	}
 	for _, r := range local {
 		switch {
-		case r >= utf8.RuneSelf, 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		case r >= utf8.RuneSelf && !unicode.IsSpace(r), 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
 		case strings.ContainsRune(".!#$%&'*+-/=?^_`{|}~", r):
 		default:
 			return false
@@ -170,5 +178,3 @@ func isDotAtom(local string) bool {
 	}
 	return true
 }
-
-func isControl(r rune) bool { return r < 0x20 || r == 0x7f }

@@ -69,32 +69,44 @@ func (r *Rules) hold(s *Submission) (hold time.Duration, rule string, shadow []s
 		return d, "header " + r.config.Hold.Header, nil
 	}
 	groups := r.directory.Groups(s.Envelope.Identity)
-	var live []*Rule
+	var candidates []*Rule
 	for i := range r.config.Rules {
-		rule := &r.config.Rules[i]
-		if !rule.Match.message(s, groups) {
-			continue
+		if c := &r.config.Rules[i]; c.Match.message(s, groups) {
+			candidates = append(candidates, c)
 		}
-		if rule.Shadow {
-			shadow = append(shadow, fmt.Sprintf("%s: hold %s", rule.Name, rule.For))
-			continue
-		}
-		live = append(live, rule)
 	}
 	hold = -1
+	shadows := map[*Rule]bool{}
 	for i := range s.Envelope.Recipients {
 		d, name := r.config.Hold.Default, ""
-		for _, candidate := range live {
-			if matchAny(candidate.Match.Recipients, s.Envelope.Recipients[i].Address) {
-				d, name = candidate.For, candidate.Name
-				break
-			}
+		if first := firstFor(s.Envelope.Recipients[i].Address, candidates, shadows); first != nil {
+			d, name = first.For, first.Name
 		}
 		if d > hold {
 			hold, rule = d, name
 		}
 	}
+	for _, c := range candidates {
+		if shadows[c] {
+			shadow = append(shadow, fmt.Sprintf("%s: hold %s", c.Name, c.For))
+		}
+	}
 	return hold, rule, shadow
+}
+
+// firstFor gives the first live rule that names the recipient, or nil, and marks the rules in shadow
+// mode that would have come before it.
+func firstFor(a Address, candidates []*Rule, shadows map[*Rule]bool) *Rule {
+	for _, c := range candidates {
+		if !matchAny(c.Match.Recipients, a) {
+			continue
+		}
+		if !c.Shadow {
+			return c
+		}
+		shadows[c] = true
+	}
+	return nil
 }
 
 // headerHold reads the hold that a trusted client asks for, in seconds, bounded by the maximum.
@@ -106,6 +118,7 @@ func (r *Rules) headerHold(s *Submission) (time.Duration, bool) {
 	for _, v := range s.Header(name) {
 		seconds, err := strconv.Atoi(strings.TrimSpace(v))
 		if err == nil && seconds >= 0 {
+			seconds = min(seconds, int(MaxHold/time.Second)) // or the product overflows
 			return min(time.Duration(seconds)*time.Second, r.config.Hold.Max), true
 		}
 	}

@@ -52,7 +52,7 @@ func NewDirectory(identities []Identity) (*Directory, error) {
 }
 
 func (d *Directory) add(faults *Faults, path, name string, id *Identity) {
-	key := strings.ToLower(name)
+	key := fold(name)
 	if other := d.byName[key]; other != nil && other != id {
 		faults.Add(path, name, "already belongs to the identity %q", other.Login)
 		return
@@ -60,9 +60,18 @@ func (d *Directory) add(faults *Faults, path, name string, id *Identity) {
 	d.byName[key] = id
 }
 
+// fold is the form under which logins and addresses are compared: as [Address.Key], for a login
+// that is one. It is empty only for the empty name.
+func fold(name string) string {
+	if at := strings.LastIndexByte(name, '@'); at >= 0 {
+		return strings.ToLower(name[:at]) + "@" + foldDomain(name[at+1:])
+	}
+	return strings.ToLower(name)
+}
+
 // Find gives the identity of a login or an address, or nil.
 func (d *Directory) Find(name string) *Identity {
-	return d.byName[strings.ToLower(name)]
+	return d.byName[fold(name)]
 }
 
 // Canonical names whom mail is counted for: the login of the identity that the SASL login or the
@@ -76,7 +85,7 @@ func (d *Directory) Canonical(login string, sender Address, client string) strin
 		if id := d.Find(name); id != nil {
 			return strings.ToLower(id.Login)
 		}
-		return strings.ToLower(name)
+		return fold(name)
 	}
 	if client == "" {
 		return "unknown"
@@ -97,7 +106,7 @@ func (d *Directory) Owns(identity string, a Address) bool {
 	if a == "" || identity == "" {
 		return false
 	}
-	if strings.EqualFold(identity, a.Key()) {
+	if fold(identity) == a.Key() {
 		return true
 	}
 	id := d.Find(a.Key())

@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Label is a text in the two languages people read here.
 type Label struct {
@@ -10,7 +13,7 @@ type Label struct {
 
 // In gives the text in a language: zh for any tag that begins with it, else en.
 func (l Label) In(lang string) string {
-	if len(lang) >= 2 && lang[:2] == "zh" {
+	if len(lang) >= 2 && strings.EqualFold(lang[:2], "zh") { // RFC 5646 2.1.1
 		return l.ZH
 	}
 	return l.EN
@@ -87,7 +90,7 @@ func Aggregate(recipients map[State]int) (State, Label) {
 	return StateMixed, mixedLabel(labels)
 }
 
-// mixedLabel counts what became of the parts: "Partly: 2 Recalled, 1 Failed, returned".
+// mixedLabel counts what became of the parts: "Partly: 1 Failed, returned; 2 Recalled".
 func mixedLabel(recipients map[Label]int) Label {
 	l := Label{"Partly: ", "部分："}
 	sep := ""

@@ -105,19 +105,26 @@ func (c *Config) Validate() error {
 }
 
 func (m *Match) validate(faults *Faults, at string) {
-	for name, patterns := range map[string][]string{"senders": m.Senders, "recipients": m.Recipients} {
-		for i, p := range patterns {
-			if !validPattern(p) {
-				faults.Add(at+"."+name+"["+itoa(i)+"]", p,
-					`write an address (a@corp.example), a domain (@corp.example), a domain with all below it (@.corp.example) or "<>"`)
-			}
+	validatePatterns(faults, at+".senders", m.Senders)
+	validatePatterns(faults, at+".recipients", m.Recipients)
+}
+
+func validatePatterns(faults *Faults, at string, patterns []string) {
+	for i, p := range patterns {
+		if !validPattern(p) {
+			faults.Add(at+"["+itoa(i)+"]", p,
+				`write an address (a@corp.example), a domain (@corp.example), a domain with all below it (@.corp.example) or "<>"`)
 		}
 	}
 }
 
 func validPattern(p string) bool {
-	if p == "<>" || len(p) > 1 && p[0] == '@' && !strings.ContainsAny(p[1:], "@ <>") {
+	if p == "<>" {
 		return true
+	}
+	if domain, ok := strings.CutPrefix(p, "@"); ok {
+		_, err := NewAddress("anybody", strings.TrimPrefix(domain, "."))
+		return err == nil
 	}
 	a, err := ParseAddress(p)
 	return err == nil && a.Domain() != ""
@@ -130,12 +137,14 @@ func MatchAddress(pattern string, a Address) bool {
 	}
 	if domain, ok := strings.CutPrefix(pattern, "@."); ok {
 		domain, d := foldDomain(domain), a.Domain()
-		return d == domain || strings.HasSuffix(d, "."+domain)
+		return domain != "" && (d == domain || strings.HasSuffix(d, "."+domain))
 	}
 	if domain, ok := strings.CutPrefix(pattern, "@"); ok {
-		return a.Domain() == foldDomain(domain)
+		domain = foldDomain(domain)
+		return domain != "" && a.Domain() == domain
 	}
-	return a != "" && Address(pattern).Key() == a.Key()
+	p, err := ParseAddress(pattern)
+	return err == nil && p.Key() == a.Key()
 }
 
 func matchAny(patterns []string, a Address) bool {

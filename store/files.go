@@ -51,12 +51,13 @@ func freeBytes(dir string) (int64, error) {
 }
 
 // What the engine may need beyond what it has, by and large. A full memory table is written to a
-// table before its log goes, and there may be three; compaction writes all tables it merges before it
+// table before its log goes, and there may be three, and six that are filled to have the engine
+// compact (see garbage.go); compaction writes all tables it merges before it
 // deletes them: at most all of the first level with what they overlap below, and some tables of lower
 // levels at the same time.
 const (
-	memoryReserve  = 3*memTableSize + 64<<20
-	compactReserve = 128 << 20
+	memoryReserve  = 9*memTableSize + 64<<20
+	compactReserve = 192 << 20
 )
 
 // measure brings the reserve up to date with the size of the tables.

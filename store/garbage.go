@@ -32,6 +32,7 @@ const (
 	nearlyDead    = 0.9
 	partlyDead    = 0.4
 	flushPatience = 30 * time.Second
+	compactTries  = 3
 )
 
 func (s *Store) garbageLoop() {
@@ -85,10 +86,14 @@ func (s *Store) compact(ctx context.Context) error {
 	if err := s.flushTables(ctx); err != nil {
 		return err
 	}
-	if err := s.db.Flatten(1); err != nil {
-		return fmt.Errorf("compact: %w", err)
+	err := s.db.Flatten(1)
+	for range compactTries { // it fails when the engine compacts the same tables itself
+		if err == nil {
+			return nil
+		}
+		err = s.db.Flatten(1)
 	}
-	return nil
+	return fmt.Errorf("compact: %w", err)
 }
 
 // rewriteValueLog rewrites files as long as one has that part of it dead. What is alive in a file is
@@ -156,11 +161,10 @@ func (s *Store) sweepOrphan(id policy.ID) error {
 	return s.dropBody(id)
 }
 
-// enough reports whether there is room for work that will make more of it: two thirds of the reserve
-// will do.
+// enough reports whether there is room for work that will make more of it: half of the reserve will do.
 func (s *Store) enough() bool {
 	free, err := freeBytes(s.cfg.Dir)
-	return err == nil && free-s.inFlight.Load() > s.reserved.Load()/3*2
+	return err == nil && free-s.inFlight.Load() > s.reserved.Load()/2
 }
 
 func (s *Store) lessGarbage(octets int64) {
@@ -174,10 +178,14 @@ func (s *Store) lessGarbage(octets int64) {
 // leaves a few tables in its first level alone: so it is filled, with what expires at once.
 func (s *Store) flushTables(ctx context.Context) error {
 	for range s.db.Opts().NumLevelZeroTables + 1 {
+		logs, err := s.engineFiles("*.mem")
+		if err != nil {
+			return err
+		}
 		if err := s.fillMemoryTable(ctx); err != nil {
 			return fmt.Errorf("fill memory table: %w", err)
 		}
-		if err := s.waitFor(ctx, func() bool { return s.memoryTables() <= 1 }); err != nil {
+		if err := s.waitFor(ctx, func() bool { return s.gone(logs) }); err != nil {
 			return err
 		}
 		if s.hasLevels() {
@@ -263,9 +271,14 @@ func (s *Store) valueLogUse() (octets int64, err error) {
 	return octets, err
 }
 
-func (s *Store) memoryTables() int {
-	files, _ := s.engineFiles("*.mem")
-	return len(files)
+// gone reports whether none of the files is there any more.
+func (s *Store) gone(files []fs.FileInfo) bool {
+	for _, f := range files {
+		if _, err := os.Stat(filepath.Join(s.cfg.Dir, engineDir, f.Name())); err == nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Store) engineFiles(pattern string) (files []fs.FileInfo, err error) {

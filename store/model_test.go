@@ -27,7 +27,7 @@ import (
 
 // TestModel runs random changes, restarts, crashes and power losses against a simple model.
 //
-// Changes come in bursts that the committer writes as one batch. After a burst the store may be
+// Changes come in bursts that the committer writes as one batch, or more if they are big. After a burst the store may be
 //
 //   - closed and opened again;
 //   - crashed: its directory is copied as it lies in the page cache while the store is open, which is
@@ -134,14 +134,20 @@ func (r *modelRun) round() {
 // crash goes on in a copy of the directory.
 func (r *modelRun) crash(dir string) {
 	r.s.Close()
+	os.RemoveAll(r.dir) // a long run makes many
 	r.dir, r.s = dir, r.open(dir)
 }
 
 // powerLoss goes on in one of several directories that a power loss in the last burst could leave.
 func (r *modelRun) powerLoss(c1 string, before *model) {
 	c2 := copyDir(r.t, r.dir)
-	if !sameFiles(r.t, c1, c2) {
-		return // a memory table was flushed in the burst
+	defer os.RemoveAll(c1)
+	defer os.RemoveAll(c2)
+	if !sameFiles(r.t, c1, c2) || r.m.batch != before.batch+1 {
+		return // a memory table was flushed in the burst, or it took several batches
+	}
+	if slices.ContainsFunc(r.m.journal[len(before.journal):], func(x Record) bool { return r.m.isLarge(x.Message) }) {
+		return // it took several transactions: see TestLargeChangeIsFinishedAfterACrash
 	}
 	after := r.m
 	for i := range 4 {
@@ -178,7 +184,7 @@ func (r *modelRun) retain() {
 	r.m.prune(ahead, r.s.cfg.EventsFor, r.s.cfg.BodiesFor)
 }
 
-// burst has the committer write the changes as one batch and compares its answers with the model's.
+// burst has the committer write the changes together and compares its answers with the model's.
 func (r *modelRun) burst(changes []Change) {
 	r.s.rows.Lock() // the committer stops before its next batch
 	plug, err := r.s.prepare(Change{Message: r.s.NewID(), Revision: 1, Events: []policy.Event{{Kind: policy.Canceled}}})
@@ -198,19 +204,39 @@ func (r *modelRun) burst(changes []Change) {
 		waiting = append(waiting, p)
 		r.s.queue <- p
 	}
+	live := r.s.Subscribe(r.m.batch)
+	if r.m.batch == 0 {
+		live = &Subscription{store: r.s, next: 1}
+	}
 	r.s.rows.Unlock()
 	<-plug.done
 	r.m.begin(r.now())
 	for i, p := range waiting {
 		<-p.done
+		known := len(r.m.journal)
 		revision, err := r.m.commit(changes[i])
 		if p.revision != revision && err == nil || !errors.Is(p.err, err) {
 			r.t.Fatalf("%+v: revision %d, %v; the model says %d, %v", changes[i], p.revision, p.err, revision, err)
+		}
+		if len(r.m.journal) > known {
+			r.m.place(r.t, next(r.t, live))
 		}
 	}
 	if last := r.s.lastBatch.Load(); last != r.m.batch {
 		r.t.Fatalf("the last batch is %d, the model says %d", last, r.m.batch)
 	}
+}
+
+// next reads a record that has to be there.
+func next(t *testing.T, sub *Subscription) Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	r, err := sub.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 var (
@@ -254,8 +280,8 @@ func (r *modelRun) accept() Change {
 	for range r.rnd.IntN(5) {
 		e.Recipients = append(e.Recipients, policy.Recipient{Address: policy.Address(pick(r.rnd, modelRecipients))})
 	}
-	if r.rnd.IntN(20) == 0 {
-		for i := range 500 {
+	if n := r.rnd.IntN(300); n < 10 {
+		for i := range []int{200, 6000}[min(1, n/9)] { // 6000 take several transactions
 			e.Recipients = append(e.Recipients, policy.Recipient{Address: policy.Address(fmt.Sprintf("many%d@example.org", i))})
 		}
 	}
@@ -390,8 +416,33 @@ func (x *modelMessage) clone() *modelMessage {
 	}
 }
 
-// begin begins a batch.
-func (m *model) begin(now time.Time) { m.now, m.position = now, 0 }
+// begin begins a burst.
+func (m *model) begin(now time.Time) { m.now = now }
+
+// place gives the newest change its place in the journal, as a live subscriber was told it: the
+// next one in the batch, or the first one of the next batch.
+func (m *model) place(t *testing.T, seen Record) {
+	t.Helper()
+	r := &m.journal[len(m.journal)-1]
+	r.Batch, r.Position = seen.Batch, seen.Position
+	if !sameRecords([]Record{seen}, []Record{*r}) {
+		t.Fatalf("live: %+v, want %+v", seen, *r)
+	}
+	last := Record{Batch: m.batch, Position: m.position}
+	if seen.Batch == m.batch+1 {
+		last = Record{Batch: seen.Batch, Position: -1}
+		m.times[seen.Batch] = m.now
+	}
+	if seen.Batch != last.Batch || seen.Position != last.Position+1 {
+		t.Fatalf("batch %d position %d came after %d, %d", seen.Batch, seen.Position, m.batch, m.position)
+	}
+	m.batch, m.position = seen.Batch, seen.Position
+	x := m.messages[r.Message]
+	if x == nil {
+		x = m.records[r.Message]
+	}
+	x.timeline = append(x.timeline, *r)
+}
 
 // commit is Store.Commit, by the letter of its documentation.
 func (m *model) commit(c Change) (revision uint64, err error) {
@@ -439,16 +490,11 @@ func (m *model) commit(c Change) (revision uint64, err error) {
 		x.row.Revision++
 	}
 	x.summarise(m.now)
-	if m.position == 0 {
-		m.batch++
-		m.times[m.batch] = m.now
-	}
-	r := Record{Batch: m.batch, Position: m.position, Message: c.Message, Events: news}
-	m.position++
-	x.timeline = append(x.timeline, r)
-	m.journal = append(m.journal, r)
+	m.journal = append(m.journal, Record{Message: c.Message, Events: news})
 	return x.row.Revision, nil
 }
+
+func (m *model) isLarge(id policy.ID) bool { return m.messages[id] != nil && len(m.messages[id].rows) > 1000 }
 
 func (x *modelMessage) init() {
 	if x.keys == nil {
@@ -671,12 +717,7 @@ func (m *model) checkReplay(t *testing.T, s *Store) {
 	}
 	sub := s.Subscribe(m.first)
 	for len(got) < len(want) {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		r, err := sub.Next(ctx)
-		cancel()
-		if err != nil {
-			t.Fatalf("replay after %d of %d records: %v", len(got), len(want), err)
-		}
+		r := next(t, sub)
 		if m.messages[r.Message] != nil || m.records[r.Message] != nil { // the hub still has what was pruned
 			got = append(got, r)
 		}

@@ -97,6 +97,23 @@ func (s *Store) note(now time.Time) error {
 	})
 }
 
+// loadGarbage takes up the count of garbage where the last note left it.
+func (s *Store) loadGarbage() error {
+	return s.view(func(txn *badger.Txn) error {
+		item, err := txn.Get(notesKey)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return item.Value(func(v []byte) error {
+			s.garbage.Store(int64(binary.BigEndian.Uint64(v[8:])))
+			return nil
+		})
+	})
+}
+
 // notedTime is the last noted time, or that of the newest batch if that is earlier.
 func (s *Store) notedTime() (t time.Time) {
 	newest, _ := s.batchTime(s.lastBatch.Load())

@@ -67,7 +67,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.verify(); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	if err := s.sweep(); err != nil {
+	if err := errors.Join(s.loadGarbage(), s.sweep()); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
 	go s.commitLoop()

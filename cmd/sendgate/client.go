@@ -49,6 +49,9 @@ func newClientCommand(use, short string, args cobra.PositionalArgs, do func(ctx 
 		Short: short,
 		Args:  args,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.socket != "" && !cmd.Flags().Changed("server") {
+				f.server = "" // SENDGATE_SERVER gives way to what is asked for here
+			}
 			c, err := f.client(cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if err != nil {
 				return err

@@ -61,10 +61,11 @@ var (
 		},
 		Timeline: []web.TimelineEntry{
 			{Time: noon, Kind: policy.Accepted, Actor: "smtp", Recipients: []string{"bob@example.net", "张伟@例子.中国"}},
-			{Time: noon, Kind: policy.Held, Recipients: []string{"bob@example.net", "张伟@例子.中国"}, Until: noon.Add(63 * time.Second), Rule: "default"},
+			{Time: noon, Kind: policy.Held, Recipients: []string{"bob@example.net", "张伟@例子.中国"}, Until: noon.Add(63 * time.Second), RecallUntil: noon.Add(60 * time.Second), Rule: "default"},
 			{Time: noon.Add(63 * time.Second), Kind: policy.Released, Actor: "hold", Recipients: []string{"bob@example.net", "张伟@例子.中国"}, Until: noon.Add(63 * time.Second)},
 			{Time: noon.Add(64 * time.Second), Kind: policy.RelayedRemote, Recipients: []string{"bob@example.net"}, Reply: "250 2.0.0 Ok: queued as 4bX", QueueID: "4bX", Upstream: "mx"},
-			{Time: noon.Add(65 * time.Second), Kind: "newer_kind", Recipients: []string{}, MayBeDuplicate: true},
+			{Time: noon.Add(64 * time.Second), Kind: policy.Deferred, Recipients: []string{"张伟@例子.中国"}, Until: noon.Add(6 * time.Minute), Reply: "451 4.7.1 later"},
+			{Time: noon.Add(65 * time.Second), Kind: "newer_kind", Until: noon.Add(70 * time.Second), Recipients: []string{}, MayBeDuplicate: true},
 		},
 	}
 
@@ -264,7 +265,8 @@ func TestErrorsAndTheirExitCodes(t *testing.T) {
 		"hold until nonsense":  {[]string{"hold", first, "--until", "noon"}, 2, `--until "noon": write a time as 2026-11-21T10:31:05+08:00`},
 		"recall of nothing":    {[]string{"recall", "--reason", "x"}, 2, "name messages by their ids, or find them with --query"},
 		"server and socket":    {[]string{"messages", "--socket", "/x"}, 2, "--server and --socket exclude each other"},
-		"token for nobody":     {[]string{"token", "new", "a b"}, 2, "tokens[0].name: a b: a token needs a name without spaces: it is what people see in events"},
+		"token for no role":    {[]string{"token", "new", "ops", "--role", "king"}, 2, "role: king: not a role: use admin, operator, auditor, user"},
+		"token for nobody":     {[]string{"token", "new", "a b"}, 2, "name: a b: a token needs a name without spaces: it is what people see in events"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := tt.args
@@ -374,6 +376,10 @@ func TestOverTheSocket(t *testing.T) {
 	defer s.Close()
 	if err := run(t.Context(), []string{"messages", "--socket", path}, nil, io.Discard, io.Discard); err != nil || len(f.asked) != 1 {
 		t.Errorf("asked %q, %v", f.asked, err)
+	}
+	t.Setenv("SENDGATE_SERVER", "http://127.0.0.1:1")
+	if err := run(t.Context(), []string{"messages", "--socket", path}, nil, io.Discard, io.Discard); err != nil || len(f.asked) != 2 {
+		t.Errorf("with SENDGATE_SERVER set: asked %q, %v", f.asked, err)
 	}
 	err = run(t.Context(), []string{"messages", "--socket", path + ".none"}, nil, io.Discard, io.Discard)
 	if err == nil || !strings.HasPrefix(err.Error(), "cannot ask sendgate at "+path+".none ") {

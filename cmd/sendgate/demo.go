@@ -70,7 +70,13 @@ func runDemo(ctx context.Context, at demoAddresses, data string, out io.Writer) 
 	if cfg.Milter.Listen[0].Address = at.milter; at.milter == "" {
 		cfg.Milter.Listen = nil
 	}
-	helper := demoHelper(ctx, cfg.Postfix.Helper, log)
+	var helper *postfix.Server
+	if at.milter != "" {
+		helper = demoHelper(ctx, cfg.Postfix.Helper, log)
+	}
+	if helper == nil {
+		cfg.Postfix.Helper = postfix.DefaultSocket // somebody may start one of its own
+	}
 	g, err := gateway.New(cfg, version(), log)
 	if err != nil {
 		return err
@@ -88,7 +94,7 @@ func runDemo(ctx context.Context, at demoAddresses, data string, out io.Writer) 
 	}
 	group.Go(func() error { defer stop(); return g.Run(ctx) })
 	group.Go(func() error {
-		fmt.Fprintf(out, demoGreeting, g.SMTPAddrs()[0], g.APIAddr(), behind.IMAPAddr(), at.milter, data)
+		fmt.Fprintf(out, demoGreeting, g.SMTPAddrs()[0], g.APIAddr(), behind.IMAPAddr(), milterLine(at.milter), data)
 		sent, err := demo.Traffic(ctx, g.SMTPAddrs()[0].String(), time.Now())
 		if ctx.Err() != nil {
 			return nil
@@ -102,10 +108,18 @@ func runDemo(ctx context.Context, at demoAddresses, data string, out io.Writer) 
 	return group.Wait()
 }
 
+// milterLine says how to have Postfix ask the demo.
+func milterLine(address string) string {
+	if address == "" {
+		return "none"
+	}
+	return address + "   for main.cf: smtpd_milters = { inet:" + address + ", default_action=accept }"
+}
+
 // demoHelper is the process that works Postfix's hold queue, in this process; nil where there is no
-// Postfix or we are not root.
+// Postfix or we are not root. It keeps quiet: that Postfix does not run is no fault of a demo.
 func demoHelper(ctx context.Context, socket string, log *zap.Logger) *postfix.Server {
-	s, err := postfix.NewServer(ctx, postfix.ServerConfig{Socket: socket, Config: "/etc/postfix", Postconf: "/usr/sbin/postconf"}, log.Named("postfix"))
+	s, err := postfix.NewServer(ctx, postfix.ServerConfig{Socket: socket, Config: "/etc/postfix", Postconf: "/usr/sbin/postconf"}, zap.NewNop())
 	if err == nil {
 		err = s.Listen()
 	}
@@ -120,7 +134,7 @@ const demoGreeting = `sendgate demo / 演示
   SMTP      %s   send mail here, from any address at corp.example
   HTTP      http://%s   API, token "demo"
   IMAP      %s   mailboxes of corp.example: alice, bob, carol, ...; password "demo"
-  milter    %s   for main.cf: smtpd_milters = inet:127.0.0.1:7357
+  milter    %s
   data      %s
 
 Some mail, and what the gateway answered / 部分邮件及网关的应答:

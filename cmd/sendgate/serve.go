@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -10,6 +11,7 @@ import (
 	"github.com/sendgate/sendgate/gateway"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // defaultConfigFile is read when --config is not given.
@@ -45,7 +47,7 @@ func serve(ctx context.Context, file string) error {
 		return err
 	}
 	if err := g.Listen(); err != nil {
-		return fmt.Errorf("%w (%v)", err, g.Close())
+		return errors.Join(err, g.Close())
 	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -60,7 +62,7 @@ func serve(ctx context.Context, file string) error {
 			}
 		}
 	}()
-	log.Info("serving", zap.String("version", version()), zap.Any("smtp", g.SMTPAddrs()), zap.Any("api", g.APIAddr()))
+	log.Info("serving", zap.String("version", version()), zap.Stringers("smtp", g.SMTPAddrs()))
 	return g.Run(ctx)
 }
 
@@ -79,16 +81,25 @@ func reload(g *gateway.Gateway, file string, log *zap.Logger) {
 }
 
 func newLogger(cfg gateway.LogConfig) (*zap.Logger, error) {
+	zc, err := loggerConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return zc.Build()
+}
+
+func loggerConfig(cfg gateway.LogConfig) (zap.Config, error) {
 	zc := zap.NewProductionConfig()
 	if cfg.Format == "console" {
 		zc = zap.NewDevelopmentConfig()
 		zc.Development = false
-		zc.DisableStacktrace = true
 	}
+	zc.DisableStacktrace = true // errors are of mail and machines, hardly ever of the code
+	zc.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	level, err := zap.ParseAtomicLevel(cfg.Level)
 	if err != nil {
-		return nil, fmt.Errorf("log.level: %w", err)
+		return zc, fmt.Errorf("log.level: %w", err)
 	}
 	zc.Level, zc.Sampling = level, nil // every line of the mail log counts
-	return zc.Build()
+	return zc, nil
 }

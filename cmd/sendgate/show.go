@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sendgate/sendgate/gateway/web"
+	"github.com/sendgate/sendgate/policy"
 	"github.com/spf13/cobra"
 )
 
@@ -73,6 +75,9 @@ func (c *client) notes(r *web.Recipient) string {
 	if r.Reason != "" {
 		notes = append(notes, r.Reason)
 	}
+	if r.State == policy.StateHeld {
+		notes = append(notes, c.say("on hold"))
+	}
 	if !r.NextTry.IsZero() {
 		notes = append(notes, c.say("next try", clock(r.NextTry)))
 	}
@@ -104,10 +109,24 @@ func (c *client) about(addresses []string, all int) string {
 }
 
 // more gathers the facts of an event.
+// when says what the time in an event means. A hold has two: people are promised the one, mail leaves
+// a little later.
+func (c *client) when(e *web.TimelineEntry) string {
+	switch {
+	case e.Until.IsZero(), e.Kind == policy.Released, e.Kind == policy.Offered: // now
+		return ""
+	case !e.RecallUntil.IsZero():
+		return c.say("recall until", clock(e.RecallUntil), e.Until.Local().Format(time.TimeOnly))
+	case e.Kind == policy.Deferred:
+		return c.say("next try", clock(e.Until))
+	}
+	return c.say("until", clock(e.Until))
+}
+
 func (c *client) more(e *web.TimelineEntry) string {
 	var facts []string
-	if !e.Until.IsZero() && !e.Until.Equal(e.Time) {
-		facts = append(facts, c.say("until", clock(e.Until)))
+	if when := c.when(e); when != "" {
+		facts = append(facts, when)
 	}
 	for _, fact := range []string{e.Rule, e.Reason, e.Reply, e.QueueID, e.Upstream} {
 		if fact != "" {

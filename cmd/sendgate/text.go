@@ -43,6 +43,8 @@ var words = map[string]policy.Label{
 	"next page":     {EN: "more with --cursor %s", ZH: "更多：--cursor %s"},
 	"next try":      {EN: "next try %s", ZH: "下次重试 %s"},
 	"until":         {EN: "until %s", ZH: "至 %s"},
+	"recall until":  {EN: "recall until %s, leaves at %s", ZH: "可撤回至 %s，%s 发出"},
+	"on hold":       {EN: "on hold", ZH: "暂缓中"},
 	"duplicate":     {EN: "may be a duplicate", ZH: "可能重复"},
 	"released":      {EN: "%s released: %s", ZH: "%s 已放行：%s"},
 	"held":          {EN: "%s held until %s", ZH: "%s 可撤回至 %s"},

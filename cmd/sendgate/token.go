@@ -32,9 +32,7 @@ func newTokenNewCommand() *cobra.Command {
 			secret := "sgt_" + rand.Text()
 			sum := sha256.Sum256([]byte(secret))
 			t := web.Token{Name: args[0], Role: role, SHA256: hex.EncodeToString(sum[:])}
-			cfg := web.DefaultConfig()
-			cfg.Tokens = []web.Token{t}
-			if err := cfg.Validate(); err != nil {
+			if err := t.Validate(); err != nil {
 				return usageError{err}
 			}
 			lang, err := language(lang)

@@ -382,6 +382,59 @@ func TestMilterByHand(t *testing.T) {
 	}
 }
 
+// TestMilterRecallFromTheQueue takes back what was let go and lies in Postfix's deferred queue.
+func TestMilterRecallFromTheQueue(t *testing.T) {
+	t.Parallel()
+	nowhere := addresses(t, 1)[0]
+	h := startHolding(t, holdSettings{hold: 10 * time.Minute, world: nowhere})
+	deferred := func(subject string) (queueID, id string) {
+		queueID, id = h.sendHeld(t, letter(subject), "someone@world.test,other@world.test")
+		h.sendgate(t, "release", id)
+		h.awaitState(t, id, "queued")
+		eventually(t, "the message is deferred", func() bool { return h.mta.queue(t)[queueID] == "deferred" })
+		return queueID, id
+	}
+
+	t.Run("all", func(t *testing.T) {
+		queueID, id := deferred("all")
+		var r recalled
+		eventually(t, "no delivery is under way", func() bool {
+			r = h.recall(t, id)
+			return r.Overall != "in_progress"
+		})
+		if r.Overall != "all_success" || r.codes() != "removed_from_queue removed_from_queue" {
+			t.Errorf("the recall is %+v", r)
+		}
+		if q, ok := h.mta.queue(t)[queueID]; ok {
+			t.Errorf("%s is still in queue %q", queueID, q)
+		}
+		d := h.awaitState(t, id, "canceled")
+		if !slices.ContainsFunc(d.Timeline, func(e event) bool {
+			return e.Kind == "recall_outcome" && strings.HasPrefix(e.Evidence, "postsuper -d "+queueID+": removed from the ")
+		}) {
+			t.Errorf("the timeline has no evidence: %+v", d.Timeline)
+		}
+	})
+
+	t.Run("chosen recipients", func(t *testing.T) {
+		queueID, id := deferred("chosen")
+		if r := h.recall(t, id, "other@world.test"); r.codes() != "whole_message_only" || r.Overall == "in_progress" {
+			t.Errorf("the recall is %+v", r)
+		}
+		if h.mta.queue(t)[queueID] == "" || h.message(t, id).State != "queued" {
+			t.Errorf("%s is not in the queue, or %s", queueID, h.message(t, id).State)
+		}
+	})
+
+	t.Run("what has left by then", func(t *testing.T) {
+		queueID, id := deferred("left")
+		h.mta.byHand(t, "-d", queueID)
+		if r := h.recall(t, id); r.codes() != "delivered_before_recall delivered_before_recall" || r.Overall == "in_progress" {
+			t.Errorf("the recall is %+v", r)
+		}
+	})
+}
+
 // TestMilterKilledBeforeTheAnswer kills the gateway when it has committed a held message and Postfix
 // has not heard of it: the client gets a 451 and owns the message, and the journal finds out.
 func TestMilterKilledBeforeTheAnswer(t *testing.T) {

@@ -34,10 +34,12 @@ func Decode(name string, data []byte, into any) (*File, error) {
 func (f *File) parse(data []byte) ast.Node {
 	start := place{1, 1}
 	if len(data) > maxFile {
+		f.broken = true
 		f.add(start, "", nil, "the file has %d octets, more than %d", len(data), maxFile)
 		return nil
 	}
 	if !utf8.Valid(data) {
+		f.broken = true
 		f.add(start, "", nil, "the file is not UTF-8: save it in that encoding")
 		return nil
 	}
@@ -62,6 +64,7 @@ func (f *File) parse(data []byte) ast.Node {
 }
 
 func (f *File) syntax(err error) {
+	f.broken = true
 	at, text := place{1, 1}, err.Error()
 	var y yaml.Error
 	if errors.As(err, &y) {

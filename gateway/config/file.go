@@ -37,7 +37,11 @@ type File struct {
 	name   string
 	places map[string]place // by path: of the value, or of the key where the value is a section
 	faults []*Fault
+	broken bool // no YAML, not UTF-8, or too large
 }
+
+// Readable reports whether the file could be read as YAML, with whatever faults in its keys.
+func (f *File) Readable() bool { return !f.broken }
 
 type place struct{ line, column int }
 

@@ -35,6 +35,7 @@ type Journal interface {
 	Search(ctx context.Context, q store.Query, limit int, cursor string) (store.Page, error)
 	Records(ctx context.Context, kind policy.Kind, limit int, before policy.ID) ([]policy.ID, error)
 	Timeline(id policy.ID) ([]store.Record, error)
+	Recipients(id policy.ID) ([]store.Recipient, error)
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 }
 
@@ -67,6 +68,9 @@ type Keeper struct {
 	seen map[policy.ID]bool
 	// asked holds the messages of which a release was asked for without an answer.
 	asked map[policy.ID]bool
+	// withdrawing holds the messages that are being taken back after their release, and settled those
+	// of which it is known what the last request to remove them did.
+	withdrawing, settled map[policy.ID]bool
 	// listed is the time up to which all held mail was listed, also by the processes before this one.
 	listed time.Time
 	away   error // why the last round failed
@@ -76,7 +80,8 @@ type Keeper struct {
 func NewKeeper(queue Queue, journal Journal, now func() time.Time, log *zap.Logger) (*Keeper, error) {
 	k := &Keeper{
 		queue: queue, batcher: NewBatcher(queue), journal: journal, now: now, log: log,
-		seen: map[policy.ID]bool{}, asked: map[policy.ID]bool{}, foreign: map[string]time.Time{}, away: errNotYet,
+		seen: map[policy.ID]bool{}, asked: map[policy.ID]bool{}, withdrawing: map[policy.ID]bool{}, settled: map[policy.ID]bool{},
+		foreign: map[string]time.Time{}, away: errNotYet,
 	}
 	var err error
 	if k.listed, err = lastListing(journal); err != nil {
@@ -235,7 +240,7 @@ func (k *Keeper) Delete(ctx context.Context, id policy.ID, e *policy.Envelope) (
 	}
 	_, err = k.journal.Commit(ctx, store.Change{Message: id, Events: []policy.Event{{
 		Kind: policy.RecallOutcome, Time: k.now(), Actor: actor, QueueID: q.ID, Reason: "removed_from_queue",
-		Evidence: fmt.Sprintf("postsuper -d %s: removed from the %s queue", q.ID, q.Queue), Key: "deleted " + q.ID,
+		Evidence: fmt.Sprintf("postsuper -d %s: removed from the %s queue", q.ID, q.Queue), Key: keyDeleted + q.ID,
 	}}})
 	return Removed, err
 }

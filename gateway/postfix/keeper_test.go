@@ -29,9 +29,11 @@ type shelf struct {
 	missed  map[string]bool // there, and not in the listing
 	asked   []string        // "release ID" and so on
 	busy    map[string]bool // under delivery
-	failing string          // the helper's text of failure for every verb
-	away    error           // nothing arrives
-	silent  error           // everything is done, no answer comes
+	// vanishing are deleted by hand between the helper's look at the recipients and its own deletion.
+	vanishing map[string]bool
+	failing   string // the helper's text of failure for every verb
+	away      error  // nothing arrives
+	silent    error  // everything is done, no answer comes
 }
 
 var errDial = fmt.Errorf("%w: %w", ErrAway, &net.OpError{Op: "dial", Net: "unix", Err: errors.New("no such file")})
@@ -97,8 +99,11 @@ func (s *shelf) Release(_ context.Context, messages []Identity) ([]Result, error
 func (s *shelf) Delete(_ context.Context, messages []Identity) ([]Result, error) {
 	return s.act("delete", messages, func(f *Envelope) Outcome {
 		f.Queue = holdQueue
-		if s.busy[f.ID] {
+		switch {
+		case s.busy[f.ID]:
 			return InFlight
+		case s.vanishing[f.ID]:
+			return NotFound
 		}
 		return Removed
 	})
@@ -114,7 +119,7 @@ func (s *shelf) act(verb string, messages []Identity, fn func(*Envelope) Outcome
 	results := make([]Result, len(messages))
 	for i := range messages {
 		s.asked = append(s.asked, verb+" "+messages[i].ID)
-		results[i] = s.one(&messages[i], fn)
+		results[i] = s.one(verb, &messages[i], fn)
 	}
 	if s.silent != nil {
 		return nil, s.silent
@@ -122,7 +127,7 @@ func (s *shelf) act(verb string, messages []Identity, fn func(*Envelope) Outcome
 	return results, nil
 }
 
-func (s *shelf) one(want *Identity, fn func(*Envelope) Outcome) Result {
+func (s *shelf) one(verb string, want *Identity, fn func(*Envelope) Outcome) Result {
 	r := Result{ID: want.ID, Outcome: NotFound, Text: s.failing}
 	f, ok := s.files[want.ID]
 	switch {
@@ -133,8 +138,11 @@ func (s *shelf) one(want *Identity, fn func(*Envelope) Outcome) Result {
 	case ok:
 		r.Outcome = fn(&f)
 		s.files[want.ID] = f
-		if r.Outcome == Removed {
+		if r.Outcome == Removed || r.Outcome == NotFound {
 			delete(s.files, want.ID)
+		}
+		if verb == "delete" {
+			r.Recipients = f.Recipients
 		}
 	}
 	return r
@@ -157,7 +165,7 @@ func (k *keeping) pass(d time.Duration) { k.at.Store(new(k.clock().Add(d))) }
 func startKeeping(t *testing.T) *keeping {
 	t.Helper()
 	k := &keeping{
-		shelf: &shelf{files: map[string]Envelope{}, missed: map[string]bool{}, busy: map[string]bool{}},
+		shelf: &shelf{files: map[string]Envelope{}, missed: map[string]bool{}, busy: map[string]bool{}, vanishing: map[string]bool{}},
 	}
 	k.at.Store(new(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)))
 	cfg := store.DefaultConfig()

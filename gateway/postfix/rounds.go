@@ -199,7 +199,8 @@ func (k *Keeper) forget(ctx context.Context, m *store.Message, e policy.Event) e
 
 // clean deletes what still lies in the hold queue although it was taken back from all recipients, or
 // from some and sent to the others, because the helper was away or we died in between. What became so
-// within the last minute is being deleted by whoever took it back.
+// within the last minute is being deleted by whoever took it back. What a withdrawal left there because
+// it was under delivery is taken back now.
 func (k *Keeper) clean(ctx context.Context, r *round) error {
 	foreign := map[string]time.Time{}
 	for id, q := range r.queue {
@@ -211,9 +212,14 @@ func (k *Keeper) clean(ctx context.Context, r *round) error {
 			continue
 		}
 		m, err := k.takenBack(ctx, &q)
+		var again bool
+		if err == nil && m == nil {
+			again, err = k.withdrawAgain(ctx, &q)
+		}
 		switch {
 		case err != nil:
 			return fmt.Errorf("look for the message of %s: %w", id, err)
+		case again:
 		case m == nil:
 			foreign[id] = q.Arrival
 		case k.now().Sub(m.Ended) >= queuedWithin:
@@ -244,6 +250,33 @@ func (k *Keeper) takenBack(ctx context.Context, q *Queued) (*store.Message, erro
 		}
 	}
 	return nil, nil
+}
+
+// withdrawAgain goes on with the withdrawal that a queue file was held for; it is false when there is none.
+func (k *Keeper) withdrawAgain(ctx context.Context, q *Queued) (bool, error) {
+	query, err := store.ParseQuery("queue:"+q.ID, k.now())
+	if err != nil {
+		return false, err
+	}
+	page, err := k.journal.Search(ctx, query, 10, "")
+	if err != nil {
+		return false, err
+	}
+	for i := range page.Messages {
+		m := &page.Messages[i]
+		if m.Envelope.Front != policy.Milter || m.Envelope.QueueID != q.ID || !ours(q.Arrival, &m.Envelope) {
+			continue
+		}
+		h, err := k.withdrawals(m)
+		if err != nil || h.asked == nil || h.done {
+			return false, err
+		}
+		if _, err := k.Withdraw(ctx, m.ID, h.asked.Reason, h.asked.Actor); err != nil && !errors.Is(err, errWithdrawing) {
+			return true, err
+		}
+		return true, nil
+	}
+	return false, nil
 }
 
 // note writes down up to when all held mail was listed, where that says something new of what is held:

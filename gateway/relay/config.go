@@ -96,9 +96,9 @@ func (c *Config) Validate() error {
 	if c.Senders != SendersAny && c.Senders != SendersOwn {
 		faults.Add("senders", string(c.Senders), "must be any or own")
 	}
-	for _, p := range c.Networks {
+	for i, p := range c.Networks {
 		if p.Bits() == 0 {
-			faults.Add("networks", p, "would make an open relay of this host")
+			faults.Add("networks["+strconv.Itoa(i)+"]", p, "would make an open relay of this host")
 		}
 	}
 	c.validateBounds(&faults)
@@ -143,6 +143,10 @@ func (l *Listener) validate() error {
 	case TLSStartTLS, TLSImplicit:
 	default:
 		faults.Add("tls", string(l.TLS), "must be none, starttls or implicit")
+		return faults.Err()
+	}
+	if l.Certificate == "" || l.Key == "" {
+		faults.Add("certificate", l.Certificate, "tls: %s needs a certificate and its key", l.TLS)
 		return faults.Err()
 	}
 	if _, err := tls.LoadX509KeyPair(l.Certificate, l.Key); err != nil {

@@ -11,7 +11,8 @@ import (
 // Its errors are answers, or receiveErrors.
 type content struct {
 	r       io.Reader
-	max     int64 // 0 is no limit
+	max     int64       // 0 is no limit
+	bare    func() bool // whether r left out a bare CR; nil when it leaves out nothing
 	size    int64
 	afterCR bool
 	tail    string // what is missing at the end of the last line
@@ -53,7 +54,7 @@ func (c *content) check(b []byte, err error) error {
 	switch {
 	case c.max > 0 && c.size > c.max:
 		return errTooLarge
-	case !c.clean(b) || err == io.EOF && c.afterCR:
+	case !c.clean(b) || err == io.EOF && c.afterCR || c.bare != nil && c.bare():
 		return errBareNewline
 	case err == nil || err == io.EOF:
 		return err

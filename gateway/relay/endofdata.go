@@ -5,7 +5,8 @@ import "bytes"
 // endOfData finds CRLF.CRLF exactly as go-smtp's reader does, and nothing else: no bare CR or LF
 // ends a message (RFC 5321 4.1.1.4). The zero value stands at the beginning of a body.
 type endOfData struct {
-	state int
+	state     int
+	swallowed bool // the reader left out a CR that no LF followed: that of CRLF.CR (quirk test TestQuirkDotCR)
 }
 
 // The states of go-smtp's dataReader.
@@ -39,6 +40,8 @@ func (e *endOfData) next(c byte) (ended bool) {
 	switch {
 	case e.state == afterDotCR && c == '\n':
 		return true
+	case e.state == afterDotCR:
+		e.state, e.swallowed = inLine, true
 	case e.state == atLine && c == '.':
 		e.state = afterDot
 	case e.state == afterDot && c == '\r':

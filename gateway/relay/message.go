@@ -43,11 +43,19 @@ func (s *session) Data(r io.Reader) error {
 		body.Reset(nil)
 		bodyBuffers.Put(body)
 	}()
-	m := &message{transaction: s.mail, content: &content{r: r, max: s.limit}, body: body}
+	m := &message{transaction: s.mail, content: &content{r: r, max: s.limit, bare: s.swallowedCR(r)}, body: body}
 	m.body.Reset(m.content)
 	err := s.take(ctx, m)
 	s.hangUpAfter(err)
 	return s.answer("DATA", m.transaction, err)
+}
+
+// swallowedCR tells whether go-smtp's reader of DATA left out a bare CR. Chunks are read as they are.
+func (s *session) swallowedCR(r io.Reader) func() bool {
+	if _, chunked := r.(*io.PipeReader); chunked {
+		return nil
+	}
+	return func() bool { return s.wire.end.swallowed }
 }
 
 // beginData says that a message is being received. It must be ended by done.

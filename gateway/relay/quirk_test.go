@@ -154,6 +154,19 @@ func TestQuirkSecondMail(t *testing.T) {
 	c.say("MAIL FROM:<b@corp.example>", "250")
 }
 
+// The reader leaves out the dot, which is right, and the CR, which changes the message.
+func TestQuirkDotCR(t *testing.T) {
+	q := &quirky{}
+	c := bare(t, q, nil)
+	c.mail("a@corp.example", "b@remote.example")
+	q.next(t)
+	q.next(t)
+	c.send("a\r\n.\rb\r\n.\r\n")
+	if got := q.next(t); got != `DATA "a\r\nb\r\n" <nil>` {
+		t.Errorf("a CR behind a leading dot is no longer left out: %s", got)
+	}
+}
+
 func TestQuirkLongBodyLine(t *testing.T) {
 	c := bare(t, &quirky{}, nil)
 	c.mail("a@corp.example", "b@remote.example")

@@ -351,10 +351,13 @@ func TestConfigFaults(t *testing.T) {
 		"no port":            {func(c *Config) { c.Listen[0].Address = "localhost" }, "listen[0].address: localhost: write host:port, such as 127.0.0.1:2525 or [::1]:2525"},
 		"no such TLS":        {func(c *Config) { c.Listen[0].TLS = "yes" }, "listen[0].tls: yes: must be none, starttls or implicit"},
 		"unused certificate": {func(c *Config) { c.Listen[0].Certificate = cert }, "listen[0].certificate: " + cert + ": is not used with tls: none"},
+		"no certificate": {func(c *Config) {
+			c.Listen[0] = Listener{Address: ":25", TLS: TLSStartTLS, Key: key}
+		}, "listen[0].certificate: : tls: starttls needs a certificate and its key"},
 		"broken certificate": {func(c *Config) {
 			c.Listen[0] = Listener{Address: ":25", TLS: TLSImplicit, Certificate: broken, Key: key}
 		}, "listen[0].certificate: " + broken + ": cannot be used with the key " + key + ":"},
-		"the whole world": {func(c *Config) { c.Networks = append(c.Networks, netip.MustParsePrefix("0.0.0.0/0")) }, "networks: 0.0.0.0/0: would make an open relay of this host"},
+		"the whole world": {func(c *Config) { c.Networks = append(c.Networks, netip.MustParsePrefix("0.0.0.0/0")) }, "networks[2]: 0.0.0.0/0: would make an open relay of this host"},
 		"senders":         {func(c *Config) { c.Senders = "some" }, "senders: some: must be any or own"},
 		"small messages":  {func(c *Config) { c.MaxMessageBytes = 1 }, "max_message_bytes: 1: must be at least 65536"},
 		"few recipients":  {func(c *Config) { c.MaxRecipients = 1 }, "max_recipients: 1: must be between 100"},

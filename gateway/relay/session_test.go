@@ -253,6 +253,32 @@ func TestQuotedLocalPartsSmuggleNothing(t *testing.T) {
 	}
 }
 
+// What is nearly the end of a message is refused, held or not, and the commands behind it stay content.
+func TestNoBareCROrLFPasses(t *testing.T) {
+	for name, nearly := range map[string]string{
+		"LF.LF": "\n.\n", "LF.CRLF": "\n.\r\n", "CRLF.LF": "\r\n.\n", "CR.CR": "\r.\r", "CR.CRLF": "\r.\r\n",
+		"CRLF.CR": "\r\n.\r", "CRLF.CRCRLF": "\r\n.\r\r\n", "CRLF.CR CRLF.": "\r\n.\rx\r\n.",
+	} {
+		for how, engine := range map[string]policy.Engine{"held": nil, "passed": passAll} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				l := newLab(t, newBackend(t, nil))
+				if engine != nil {
+					l.settings.Engine = engine
+				}
+				c := l.start().hello()
+				c.mail("alice@corp.example", "bob@remote.example")
+				c.send("Subject: nearly\r\n\r\na" + nearly + "MAIL FROM:<evil@corp.example>\r\n")
+				c.say(".", "550 5.6.11 The message contains a bare CR or LF")
+				c.mail("alice@corp.example", "bob@remote.example")
+				c.sendLetter("250 2.0.0 ")
+				if got := l.backend.received(); how == "passed" && len(got) != 1 || how == "held" && len(got) != 0 {
+					t.Errorf("%d messages arrived", len(got))
+				}
+			})
+		}
+	}
+}
+
 func TestPostmasterNeedsNoDomain(t *testing.T) {
 	l := newLab(t, newBackend(t, nil)).start()
 	c := l.hello()

@@ -72,22 +72,25 @@ func (c *Config) Validate() error {
 			faults.Add(path+".name", t.Name, "there is another token of this name")
 		}
 		names[t.Name] = true
-		t.validate(&faults, path)
+		faults.In(path, t.Validate())
 	}
 	return faults.Err()
 }
 
-func (t *Token) validate(faults *policy.Faults, path string) {
+// Validate reports every fault of one token at once, as [policy.Faults].
+func (t *Token) Validate() error {
+	var faults policy.Faults
 	if t.Name == "" || strings.ContainsFunc(t.Name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		faults.Add(path+".name", t.Name, "a token needs a name without spaces: it is what people see in events")
+		faults.Add("name", t.Name, "a token needs a name without spaces: it is what people see in events")
 	}
 	if !slices.Contains(policy.Roles, t.Role) {
-		faults.Add(path+".role", t.Role, "not a role: use %s", strings.Join(policy.Roles, ", "))
+		faults.Add("role", t.Role, "not a role: use %s", strings.Join(policy.Roles, ", "))
 	}
 	if _, err := hex.DecodeString(t.SHA256); err != nil || len(t.SHA256) != 64 {
 		// The value may be the token itself, put here by mistake: it is not repeated.
-		faults.Add(path+".sha256", nil, "write the SHA-256 of the token as 64 hexadecimal digits (sendgate token new prints it)")
+		faults.Add("sha256", nil, "write the SHA-256 of the token as 64 hexadecimal digits (sendgate token new prints it)")
 	}
+	return faults.Err()
 }
 
 // exposed reports whether the TCP listener is reachable from other machines without TLS.

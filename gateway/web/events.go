@@ -49,9 +49,14 @@ type eventsInput struct {
 // streamEvents writes its own frames. huma's sse package leaves a write deadline of 5 s behind each
 // event, and a passed deadline resets an HTTP/2 stream; its ids are plain integers, and a batch
 // has many records; it has no comments for heartbeats.
-func (s *Server) streamEvents(_ context.Context, in *eventsInput) (*huma.StreamResponse, error) {
-	if _, err := s.query(in.Q); err != nil {
+func (s *Server) streamEvents(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	q, err := s.query(in.Q)
+	if err != nil {
 		return nil, err
+	}
+	// A query that cannot be answered would be a stream that stays empty.
+	if _, err := s.journal.Search(ctx, q, 1, ""); err != nil {
+		return nil, s.fail("search", err)
 	}
 	from, err := parseEventID(in.LastEventID)
 	if err != nil {
@@ -128,7 +133,7 @@ func (s *Server) live(r *store.Record) *LiveRecord {
 		}
 	}
 	for i := range r.Events {
-		v.Events[i] = eventView(&r.Events[i])
+		v.Events[i] = s.eventView(&r.Events[i])
 		if r.Events[i].Recipients != nil {
 			v.Events[i].Recipients = addressesOf(&r.Events[i], addresses)
 		}

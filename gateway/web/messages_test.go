@@ -111,6 +111,10 @@ func TestDetailTellsEachRecipientsStory(t *testing.T) {
 	if !slices.Equal(kinds, want) {
 		t.Errorf("timeline %v, want %v", kinds, want)
 	}
+	held, deferred := got.Timeline[1], got.Timeline[4]
+	if !held.Until.Equal(r.now.Add(time.Minute+margin)) || !held.RecallUntil.Equal(m.HeldUntil) || !deferred.RecallUntil.IsZero() {
+		t.Errorf("the hold is let go at %v, shown %v; the failed try shows %v", held.Until, held.RecallUntil, deferred.RecallUntil)
+	}
 	if all, one := got.Timeline[0].Recipients, got.Timeline[3].Recipients; len(all) != 2 || !slices.Equal(one, []string{"bob@example.net"}) {
 		t.Errorf("recipients of accepted %v, of relayed %v", all, one)
 	}

@@ -74,7 +74,8 @@ type TimelineEntry struct {
 	Actor          string      `json:"actor,omitempty" doc:"who acted: smtp, hold, api:NAME, socket:uid N"`
 	Node           string      `json:"node,omitempty"`
 	Recipients     []string    `json:"recipients,omitempty" nullable:"false" doc:"the addresses it is about"`
-	Until          time.Time   `json:"until,omitzero" doc:"end of the hold, or the next try"`
+	Until          time.Time   `json:"until,omitzero" doc:"of a hold: when it is let go; after a failed try: the next one"`
+	RecallUntil    time.Time   `json:"recall_until,omitzero" doc:"of a hold: until when it can surely be taken back, the time that people are shown"`
 	Rule           string      `json:"rule,omitempty"`
 	Reason         string      `json:"reason,omitempty"`
 	Reply          string      `json:"reply,omitempty"`
@@ -133,7 +134,7 @@ func (s *Server) detail(id policy.ID) (*MessageDetail, error) {
 	}
 	for _, r := range records {
 		for i := range r.Events {
-			entry := eventView(&r.Events[i])
+			entry := s.eventView(&r.Events[i])
 			entry.Recipients = addressesOf(&r.Events[i], addresses)
 			d.Timeline = append(d.Timeline, entry)
 		}
@@ -153,12 +154,16 @@ func recipientView(r *store.Recipient) Recipient {
 	return v
 }
 
-func eventView(e *policy.Event) TimelineEntry {
-	return TimelineEntry{
+func (s *Server) eventView(e *policy.Event) TimelineEntry {
+	v := TimelineEntry{
 		Time: e.Time.UTC(), Kind: e.Kind, Actor: e.Actor, Node: e.Node, Until: e.Until.UTC(), Rule: e.Rule,
 		Reason: e.Reason, Reply: e.Reply, Evidence: e.Evidence, QueueID: e.QueueID, Upstream: e.Upstream,
 		MayBeDuplicate: e.MayBeDuplicate,
 	}
+	if (e.Kind == policy.Held || e.Kind == policy.HoldChanged) && !e.Until.IsZero() {
+		v.RecallUntil = v.Until.Add(-s.margin())
+	}
+	return v
 }
 
 // addressesOf names the recipients that an event is about.
