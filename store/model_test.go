@@ -494,7 +494,9 @@ func (m *model) commit(c Change) (revision uint64, err error) {
 	return x.row.Revision, nil
 }
 
-func (m *model) isLarge(id policy.ID) bool { return m.messages[id] != nil && len(m.messages[id].rows) > 1000 }
+func (m *model) isLarge(id policy.ID) bool {
+	return m.messages[id] != nil && len(m.messages[id].rows) > 1000
+}
 
 func (x *modelMessage) init() {
 	if x.keys == nil {

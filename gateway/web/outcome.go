@@ -28,6 +28,7 @@ const (
 	codeExternal         = "external_recipient"
 	codeDeliveredBefore  = "delivered_before_recall"
 	codeInvalidAddress   = "invalid_address"
+	codeWholeMessageOnly = "whole_message_only"
 	codeNotFound         = "not_found"
 	codeUnknown          = "unknown"
 )
@@ -47,6 +48,7 @@ var outcomeTexts = map[string]outcomeText{
 	codeRetrying:         {statusProcessing, policy.Label{EN: "could not be decided just now: it is tried again", ZH: "暂时无法处理，正在重试"}},
 	codeExternal:         {statusFail, policy.Label{EN: "has left for another server", ZH: "已离开本系统，到达其他服务器"}},
 	codeDeliveredBefore:  {statusFail, policy.Label{EN: "was delivered before it could be taken back", ZH: "撤回前已投递"}},
+	codeWholeMessageOnly: {statusFail, policy.Label{EN: "was released already: only the whole message can be taken back from Postfix's queue", ZH: "邮件已放行：只能从 Postfix 队列中撤回整封邮件"}},
 	codeInvalidAddress:   {statusFail, policy.Label{EN: "is not a recipient of the messages", ZH: "不是这些邮件的收件人"}},
 	codeNotFound:         {statusFail, policy.Label{EN: "the message is no longer stored", ZH: "邮件记录已不存在"}},
 	codeUnknown:          {statusFail, policy.Label{EN: "what became of it is not known", ZH: "投递结果未知"}},
