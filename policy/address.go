@@ -22,7 +22,7 @@ const maxAddress = 998
 var (
 	errAddressEmpty   = errors.New("the address is empty")
 	errAddressLong    = errors.New("the address is longer than 998 octets")
-	errAddressDomain  = errors.New("the address has no valid domain: write it as name@example.com")
+	errAddressDomain  = errors.New("the address has no domain: write it as name@example.com")
 	errAddressControl = errors.New("the address contains a control character or a broken UTF-8 sequence")
 )
 

@@ -93,7 +93,8 @@ func Aggregate(recipients map[State]int) (State, Label) {
 // mixedLabel counts what became of the parts: "Partly: 1 Failed, returned; 2 Recalled".
 func mixedLabel(recipients map[Label]int) Label {
 	l := Label{"Partly: ", "部分："}
-	sep, sepZH := "", ""
+	sep := ""
+	sepZH := ""
 	for _, part := range []Label{LabelMailbox, LabelRemote, LabelReturned, LabelBlocked, LabelRecalled, LabelUnknown} {
 		if n := recipients[part]; n > 0 {
 			l.EN += fmt.Sprintf("%s%d %s", sep, n, part.EN)

@@ -154,14 +154,13 @@ func matchAny(patterns []string, a Address) bool {
 // message reports whether the rule matches what all recipients of a submission share.
 func (m *Match) message(s *Submission, groups []string) bool {
 	e := s.Envelope
-	client := e.Client.Unmap().WithZone("") // no prefix contains an address with a zone
 	if !matchAny(m.Senders, e.Sender) {
 		return false
 	}
 	if len(m.Groups) > 0 && !slices.ContainsFunc(m.Groups, func(g string) bool { return slices.Contains(groups, g) }) {
 		return false
 	}
-	if len(m.Networks) > 0 && !slices.ContainsFunc(m.Networks, func(n netip.Prefix) bool { return n.Contains(client) }) {
+	if len(m.Networks) > 0 && !slices.ContainsFunc(m.Networks, func(n netip.Prefix) bool { return n.Contains(e.Client.Unmap().WithZone("")) }) {
 		return false
 	}
 	for name, want := range m.Headers {
@@ -170,11 +169,6 @@ func (m *Match) message(s *Submission, groups []string) bool {
 		}
 	}
 	return true
-}
-
-// anyRecipient reports whether the rule names one of the recipients.
-func (m *Match) anyRecipient(recipients []Recipient) bool {
-	return slices.ContainsFunc(recipients, func(r Recipient) bool { return matchAny(m.Recipients, r.Address) })
 }
 
 func matchHeader(values []string, want string) bool {

@@ -129,7 +129,7 @@ func (f Fate) Apply(e Event) Fate {
 		f.MayBeDuplicate = true
 	}
 	if e.Kind == Notified {
-		f.Delayed = f.Delayed || !f.State.Final()
+		f.Delayed = true
 		return f
 	}
 	next, ok := e.Kind.target()
@@ -143,9 +143,6 @@ func (f Fate) Apply(e Event) Fate {
 	}
 	if !next.Final() {
 		g.Due = e.Until
-	}
-	if e.Kind == Resent { // everything begins anew
-		g.Attempts, g.Delayed = 0, false
 	}
 	if e.Kind.attempt() {
 		g.Attempts++

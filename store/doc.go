@@ -21,19 +21,31 @@
 // Badger replays its log up to the first bad byte and says nothing about what follows. Therefore
 // transactions carry dense batch numbers, and the last synced number is written once a second into
 // a small synced file of its own. Open refuses a directory in which numbers are missing or end
-// below that mark, says what is missing, and names the repair command ([Repair]). A log torn at its
-// very end, in what nobody was told about, is repaired by Badger itself.
+// below that mark, in which the newest bodies cannot be read, or whose tables are damaged (unless
+// they are bigger than 2 GiB), says what is missing, and names the repair command ([Repair]). A log
+// torn at its very end, in what nobody was told about, is repaired by Badger itself.
 //
 // # Failure
 //
 // On a full disk Badger dies with SIGBUS in its mapped files. The store looks at the free space
-// before every batch and returns [ErrFull] below the reserve; it recovers when space is back. A
-// second process on the same directory is refused with [ErrLocked].
+// before every batch and every piece of a body and returns [ErrFull] below the reserve; it recovers
+// when space is back. When the engine cannot write or sync, nothing is accepted any more
+// ([ErrFailed]) until the store is opened again: what Badger has half written would take what
+// follows with it. A second process on the same directory is refused with [ErrLocked]. A body that
+// the disk has lost is given as [ErrDamaged], never as a shorter one.
+//
+// # Retention
+//
+// Bodies go Config.BodiesFor after the message's last recipient reached an end, messages with their
+// events after Config.EventsFor unless sendgate still has to act on them, batch records from the
+// oldest. A clock that has jumped prunes nothing. The value log is brought down after that; see
+// garbage.go.
 //
 // # Concurrency
 //
-// All methods are safe for concurrent use. The committer owns the batch number and all writes of
-// rows and indexes; readers see only whole batches.
+// All methods are safe for concurrent use; Close waits for who is reading. The committer owns the
+// batch number and writes rows and indexes; retention takes turns with it. Readers see whole
+// batches, of a large change (see large.go) the rows of recipients before the rest.
 //
 // # Keys
 //
@@ -48,8 +60,10 @@
 //	d<time><id>         due: sendgate has to act at this time
 //	k<time><id>         the last recipient reached its end at this time: the body is kept a while
 //	x<kind><term>0<id>  index: f,F sender, t,T recipient (address, domain), i Message-ID,
-//	                    q queue id, s state, w subject word or CJK bigram
-//	M<name>             schema version, known gaps
+//	                    q queue id, s state, w subject word or CJK bigram; n kind of an event
+//	                    in a timeline that is no message
+//	M<name>             schema version, known gaps, notes of retention
+//	z<number>           filler that expires at once; see garbage.go
 //
 // Ids are ULIDs, so that the m rows are the index by time and every index lists its messages in
 // order of time.

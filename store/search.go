@@ -25,8 +25,8 @@ const MaxPage = 1000
 // maxPrefixTerms bounds how many terms a beginning may stand for ("from:a" in a big organisation).
 const maxPrefixTerms = 500
 
-// errTooBroad asks for more of a word.
-var errTooBroad = errors.New("too many different values begin like this: type more of it")
+// ErrTooBroad asks for more of a word.
+var ErrTooBroad = errors.New("too many different values begin like this: type more of it")
 
 // Search gives the messages that a query selects, newest first, limit of them (at most MaxPage)
 // from the cursor on, which is empty or Page.Next of the page before.
@@ -194,7 +194,7 @@ func expand(txn *badger.Txn, t clauseTerm) (prefixes [][]byte, err error) {
 		k := it.Item().KeyCopy(nil)
 		p := k[:len(k)-idSize]
 		if len(prefixes) == maxPrefixTerms {
-			return nil, errTooBroad
+			return nil, ErrTooBroad
 		}
 		prefixes = append(prefixes, p)
 		it.Seek(append(bytes.Clone(p), bytes.Repeat([]byte{0xff}, idSize+1)...))

@@ -11,7 +11,7 @@ import (
 )
 
 // interrupted is the reason of an unknown state, for people.
-const interrupted = "sendgate ended while the upstream was answering; the sending program knows the answer, the message was not sent again"
+const interrupted = "sendgate ended while the upstream was answering: whether it took the message is not known here; it was not sent again"
 
 // decideLoop is one of the deciders.
 func (s *Scheduler) decideLoop(ctx, work context.Context) {

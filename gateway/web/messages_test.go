@@ -77,6 +77,30 @@ func TestSearchSelects(t *testing.T) {
 	}
 }
 
+// A local part that stands at very many domains cannot be looked up; the person has to say more.
+func TestAQueryTooBroadIsTheAskersFault(t *testing.T) {
+	r := newRig(t)
+	var everywhere []string
+	for i := range 501 {
+		everywhere = append(everywhere, fmt.Sprintf("info@d%d.example", i))
+	}
+	r.accept("alice@corp.example", "News", everywhere...)
+	for _, ask := range [][3]string{
+		{http.MethodGet, "/api/v1/messages?q=to:info"},
+		{http.MethodGet, "/api/v1/events?q=to:info"},
+		{http.MethodPost, "/api/v1/recalls", `{"query":"to:info","reason":"x"}`},
+	} {
+		var p Problem
+		code := r.do(ask[0], ask[1], ask[2], &p)
+		if code != http.StatusUnprocessableEntity || p.Code != "query_too_broad" || p.Detail != "too many different values begin like this: type more of it" {
+			t.Errorf("%v: %d %+v", ask, code, p)
+		}
+	}
+	if n := len(get[MessageList](r, "/api/v1/messages?q=to:info@d7.example").Messages); n != 1 {
+		t.Errorf("the whole address finds %d messages", n)
+	}
+}
+
 func TestDetailTellsEachRecipientsStory(t *testing.T) {
 	r := newRig(t)
 	id := r.accept("alice@corp.example", "Report", "bob@example.net", "carol@example.net")

@@ -41,7 +41,7 @@ type outcomeText struct {
 
 var outcomeTexts = map[string]outcomeText{
 	codeRemovedFromHold:  {statusSuccess, policy.Label{EN: "taken back before it was sent", ZH: "已在发出前撤回"}},
-	codeRemovedFromQueue: {statusSuccess, policy.Label{EN: "taken back while it waited for another try", ZH: "已在等待重试时撤回"}},
+	codeRemovedFromQueue: {statusSuccess, policy.Label{EN: "taken back out of the queue", ZH: "已从队列中撤回"}},
 	codeAlreadyRecalled:  {statusSuccess, policy.Label{EN: "had been taken back before", ZH: "此前已撤回"}},
 	codeNeverDelivered:   {statusSuccess, policy.Label{EN: "was never delivered: nothing to take back", ZH: "从未投递，无需撤回"}},
 	codeInFlight:         {statusProcessing, policy.Label{EN: "is being sent just now: what became of it is not known yet", ZH: "正在发送，结果尚未确定"}},

@@ -54,6 +54,8 @@ func (s *Server) fail(what string, err error) error {
 		return errNotFound
 	case errors.Is(err, store.ErrConflict):
 		return errConflict
+	case errors.Is(err, store.ErrTooBroad):
+		return problem(http.StatusUnprocessableEntity, "query_too_broad", store.ErrTooBroad.Error())
 	case errors.Is(err, store.ErrFull):
 		return errFull
 	case errors.Is(err, store.ErrClosed), errors.Is(err, context.Canceled):
