@@ -20,8 +20,8 @@ type Config struct {
 	EventsFor time.Duration `yaml:"events_for"`
 	BodiesFor time.Duration `yaml:"bodies_for"`
 	// MinFree is the free space, in MiB, below which nothing is accepted. The store keeps more when
-	// the engine may need more for its memory tables and for compaction: from 136 MiB for an empty
-	// journal to some 400 for a big one under load.
+	// the engine may need more for its memory tables and for compaction: from 192 MiB for an empty
+	// journal to some 500 for a big one under load.
 	MinFree int64 `yaml:"min_free_mib"`
 
 	// Node names this machine in events; Now is the clock; Log takes the engine's own messages.

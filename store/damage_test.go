@@ -386,7 +386,7 @@ func TestDamagedBodyIsNotGivenAsAShortOne(t *testing.T) {
 func TestDamagedTableIsRefusedAndRepaired(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
 	var ids []policy.ID
-	for range 3000 {
+	for range 1000 {
 		id := s.NewID()
 		e := policy.Envelope{Received: time.Now(), Identity: "x", Sender: "a@corp.example", Recipients: []policy.Recipient{{Address: "b@example.org"}}}
 		p, err := s.prepare(Change{Message: id, Envelope: &e, Events: []policy.Event{{Kind: policy.Held, Until: time.Now()}}})
@@ -402,7 +402,7 @@ func TestDamagedTableIsRefusedAndRepaired(t *testing.T) {
 	table := slices.Max(engineLogs(t, dir, ".sst"))
 	sound := copyDir(t, dir)
 	hit := false
-	for offset := int64(10_000); !hit; offset += 20_000 { // until a block of due entries is hit
+	for offset := int64(5_000); !hit; offset += 10_000 { // until a block of due entries is hit
 		dir = copyDir(t, sound)
 		overwrite(t, filepath.Join(dir, engineDir, filepath.Base(table)), offset, 1)
 		if text := refused(t, dir); !strings.Contains(text, "a block of a table is damaged in "+dir) {

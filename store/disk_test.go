@@ -82,16 +82,16 @@ func offer(s *Store, body, recipients int) (policy.ID, error) {
 // Many writers push against the limit: what is refused leaves nothing, what is accepted is there,
 // the process lives, and when space is back, mail is accepted again.
 func TestFullDisk(t *testing.T) {
-	dir := smallDisk(t, 550)
+	dir := smallDisk(t, 450)
 	giveBack := ballast(t, dir, 100)
 	s := openSmall(t, dir)
 	var accepted sync.Map
 	var refused atomic.Int64
-	shapes := []struct{ body, recipients int }{{100, 1}, {5_000, 300}, {100_000, 2}, {3_000_000, 1}, {1_000, 3_000}}
+	shapes := []struct{ body, recipients int }{{100, 1}, {5_000, 200}, {100_000, 2}, {3_000_000, 1}, {1_000, 1_000}}
 	push := func() {
-		stop := refused.Load() + 2_000
+		stop := refused.Load() + 500
 		var wg sync.WaitGroup
-		for i := range 60 {
+		for i := range 40 {
 			wg.Go(func() {
 				shape := shapes[i%len(shapes)]
 				for refused.Load() < stop {

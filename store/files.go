@@ -56,7 +56,7 @@ func freeBytes(dir string) (int64, error) {
 // deletes them: at most all of the first level with what they overlap below, and some tables of lower
 // levels at the same time.
 const (
-	memoryReserve  = 9*memTableSize + 64<<20
+	memoryReserve  = 16*memTableSize + 64<<20
 	compactReserve = 192 << 20
 )
 

@@ -3,6 +3,7 @@ package milter
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"net/textproto"
@@ -96,7 +97,7 @@ func newPostfix(t *testing.T) *postfix {
 			t.Error(err)
 		}
 	})
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))) // see ip(7): port 0 would be given away again
 	if err != nil {
 		t.Fatal(err)
 	}
