@@ -18,7 +18,7 @@ const (
 	maxBatchChanges = 250
 	maxBatchBytes   = 8 << 20
 	// patience is how long patient changes wait for others to share their sync with.
-	patience = 3 * time.Millisecond
+	patience = 5 * time.Millisecond
 )
 
 // A pendingChange waits for the committer.

@@ -89,7 +89,7 @@ func TestFullDisk(t *testing.T) {
 	var refused atomic.Int64
 	shapes := []struct{ body, recipients int }{{100, 1}, {5_000, 200}, {100_000, 2}, {3_000_000, 1}, {1_000, 1_000}}
 	push := func() {
-		stop := refused.Load() + 500
+		stop := refused.Load() + 200
 		var wg sync.WaitGroup
 		for i := range 40 {
 			wg.Go(func() {

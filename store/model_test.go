@@ -55,7 +55,7 @@ func TestModel(t *testing.T) {
 		}
 	}
 	t.Logf("SENDGATE_SEED=%d", seed)
-	rounds := 25
+	rounds := 15
 	if os.Getenv("SENDGATE_LONG") != "" {
 		rounds = 1000
 	}

@@ -42,7 +42,7 @@ type Change struct {
 	// nil where we never have one (milter, refused, offered).
 	Envelope *policy.Envelope
 	Body     *BodyWriter
-	// Patient says that nobody waits for this change at once: it may be kept for 3 ms, so that more
+	// Patient says that nobody waits for this change at once: it may be kept for 5 ms, so that more
 	// changes share one sync.
 	Patient bool
 }
