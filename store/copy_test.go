@@ -106,6 +106,9 @@ func eachExtent(f *os.File, fn func(offset, length int64) error) error {
 			return err
 		}
 		end, err := unix.Seek(int(f.Fd()), start, unix.SEEK_HOLE)
+		if errors.Is(err, unix.ENXIO) {
+			return nil // cut meanwhile
+		}
 		if err != nil {
 			return err
 		}
