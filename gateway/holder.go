@@ -49,7 +49,7 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 	if err != nil && !errors.Is(err, hold.ErrInFlight) { // that one says nothing beyond its codes
 		return nil, refusal(err)
 	}
-	if atPostfix && m.States[policy.StateCanceled] == m.Recipients {
+	if atPostfix && m.States[policy.StateCanceled] == m.Counted() {
 		if code := h.remove(ctx, &m); code != "" {
 			return outcomes(&m, recipients, code), nil
 		}

@@ -56,6 +56,7 @@ const (
 	Boosted          Kind = "boosted"
 	ConfigChanged    Kind = "config_changed"
 	Login            Kind = "login"
+	Dequeued         Kind = "dequeued" // a queue behind us removed its file: nothing more comes under QueueID
 )
 
 // Kinds lists every kind there is, decisions first.
@@ -63,7 +64,7 @@ var Kinds = []Kind{
 	Accepted, Held, HoldChanged, Approved, Released, Offered, Canceled, Resent,
 	Refused, NeverQueued, HandedOver, Queued, Deferred, DeliveredMailbox, RelayedRemote, Expanded,
 	Bounced, Expired, AsyncBounced, Blocked, RecallRequested, RecallOutcome, Restored, ForwardedSeen,
-	ReadSeen, Unknown, Notified, Suspended, Unsuspended, Boosted, ConfigChanged, Login,
+	ReadSeen, Unknown, Notified, Suspended, Unsuspended, Boosted, ConfigChanged, Login, Dequeued,
 }
 
 // Decision reports whether the kind is a decision rather than an observation.
@@ -103,6 +104,11 @@ type Event struct {
 	Key string `cbor:"13,keyasint,omitempty" json:"key,omitempty"`
 	// MayBeDuplicate is set on what follows a crash that left open whether an upstream had taken it.
 	MayBeDuplicate bool `cbor:"14,keyasint,omitempty" json:"may_be_duplicate,omitempty"`
+	// Member is the final address that the event is about, where the one recipient named is a group or
+	// an alias; see [Rows.Apply].
+	Member Address `cbor:"15,keyasint,omitempty" json:"member,omitempty"`
+	// NextTry is when somebody else is expected to try a deferred recipient again. Until would be ours.
+	NextTry time.Time `cbor:"16,keyasint,omitzero" json:"next_try,omitzero"`
 }
 
 // Concerns reports whether the event is about recipient i.

@@ -26,6 +26,10 @@ const (
 	StateAsyncBounced     State = "async_bounced"
 
 	StateUnknown State = "unknown"
+
+	// StateExpanded is that of a group or an alias whose members are known: they have the states, and
+	// the group is not counted.
+	StateExpanded State = "expanded"
 )
 
 // States lists every state there is, in the order of their strength.
@@ -34,6 +38,15 @@ var States = []State{
 	StateUnknown,
 	StateNeverQueued, StateBlocked, StateCanceled, StateExpired, StateBounced,
 	StateRelayedRemote, StateDeliveredMailbox, StateAsyncBounced,
+}
+
+// Failed reports whether the recipient did not get the message and nobody wanted it so.
+func (s State) Failed() bool {
+	switch s {
+	case StateBounced, StateExpired, StateAsyncBounced, StateNeverQueued, StateBlocked:
+		return true
+	}
+	return false
 }
 
 // Final reports whether nothing more is expected to happen.
@@ -70,7 +83,7 @@ func (k Kind) target() (State, bool) {
 		return StateAccepted, true
 	case Held, HoldChanged:
 		return StateHeld, true
-	case Approved, Released, Queued, Resent:
+	case Approved, Released, Queued, Resent, Expanded:
 		return StateQueued, true
 	case Offered:
 		return StateOffered, true
@@ -115,6 +128,7 @@ type Fate struct {
 	Reason         string    `cbor:"10,keyasint,omitempty"`
 	MayBeDuplicate bool      `cbor:"11,keyasint,omitempty"`
 	Delayed        bool      `cbor:"12,keyasint,omitempty"` // the sender was told about the delay
+	NextTry        time.Time `cbor:"13,keyasint,omitzero"`  // when somebody else is expected to try again
 }
 
 // Apply gives the fate after an event. It is pure and total: events may come late, twice or out of
@@ -128,12 +142,15 @@ func (f Fate) Apply(e Event) Fate {
 	if e.MayBeDuplicate {
 		f.MayBeDuplicate = true
 	}
-	if e.Kind == Notified {
+	switch {
+	case e.Kind == Notified:
 		f.Delayed = true
+		return f
+	case e.Kind == Expanded && e.Member == "":
 		return f
 	}
 	next, ok := e.Kind.target()
-	if !ok || !f.yields(next, e) {
+	if !ok || f.State == StateExpanded || !f.yields(next, e) {
 		return f
 	}
 	g := Fate{
@@ -142,7 +159,7 @@ func (f Fate) Apply(e Event) Fate {
 		Rule: e.Rule, Reason: e.Reason, Delayed: f.Delayed,
 	}
 	if !next.Final() {
-		g.Due = e.Until
+		g.Due, g.NextTry = e.Until, e.NextTry
 	}
 	if e.Kind.attempt() {
 		g.Attempts++
@@ -180,5 +197,27 @@ func (f Fate) yields(next State, e Event) bool {
 	case Held, HoldChanged, Released, Approved, Offered:
 		return f.State == StateAccepted || f.State == StateHeld || f.State == StateApprovalPending
 	}
-	return !e.Time.Before(f.Since)
+	return f.precedes(next, e.Time)
+}
+
+// precedes orders what happens on the way by time. A time on the whole second may be from a log that
+// counts in seconds: within one, a tracked queue says more than a hand-over, and a failure more than
+// a queue. What is ours to do counts finer.
+func (f Fate) precedes(next State, t time.Time) bool {
+	if second := f.Since.Truncate(time.Second); f.Due.IsZero() && t.Equal(second) {
+		return progress(next) >= progress(f.State)
+	}
+	return !t.Before(f.Since)
+}
+
+func progress(s State) int {
+	switch s {
+	case StateHandedOver:
+		return 1
+	case StateQueued:
+		return 2
+	case StateDeferred:
+		return 3
+	}
+	return 0
 }

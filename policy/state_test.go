@@ -31,7 +31,7 @@ var targets = map[Kind]State{
 	RelayedRemote: StateRelayedRemote, Expanded: "", Bounced: StateBounced, Expired: StateExpired,
 	AsyncBounced: StateAsyncBounced, Blocked: StateBlocked, RecallRequested: "", RecallOutcome: "",
 	Restored: "", ForwardedSeen: "", ReadSeen: "", Unknown: StateUnknown, Notified: "",
-	Suspended: "", Unsuspended: "", Boosted: "", ConfigChanged: "", Login: "",
+	Suspended: "", Unsuspended: "", Boosted: "", ConfigChanged: "", Login: "", Dequeued: "",
 }
 
 func TestEveryKindLeadsToItsState(t *testing.T) {
@@ -193,8 +193,22 @@ func TestOldObservationsOfTheWayAreIgnored(t *testing.T) {
 		if got := was.Apply(at(-1, k)); got != was {
 			t.Errorf("an older %s gives %+v", k, got)
 		}
-		if got := was.Apply(at(0, k)).State; got != targets[k] {
-			t.Errorf("a %s of the same second gives %s", k, got)
+	}
+	for _, tt := range []struct {
+		was  Kind
+		is   Kind
+		want State
+	}{
+		{HandedOver, Queued, StateQueued}, {Queued, HandedOver, StateQueued}, {Queued, Deferred, StateDeferred},
+		{Deferred, Queued, StateDeferred}, {Deferred, Deferred, StateDeferred}, {Queued, Queued, StateQueued},
+	} {
+		was := fate(Event{Kind: tt.was, Time: noon.Add(400 * time.Millisecond)})
+		if got := was.Apply(at(0, tt.is)).State; got != tt.want { // a log that counts in seconds
+			t.Errorf("%s, then %s in a log of the same second: %s", tt.was, tt.is, got)
+		}
+		later := Event{Kind: tt.is, Time: was.Since.Add(time.Millisecond)} // our own clock
+		if got := was.Apply(later).State; got != targets[tt.is] {
+			t.Errorf("%s, then %s a millisecond later: %s", tt.was, tt.is, got)
 		}
 	}
 	if got := fate(at(10, Queued), at(5, Bounced)).State; got != StateBounced {

@@ -107,10 +107,11 @@ func (s *Store) prepareEvent(e *policy.Event) error {
 	}
 	e.Time = e.Time.UTC().Truncate(time.Microsecond)
 	e.Until = e.Until.UTC().Truncate(time.Microsecond)
+	e.NextTry = e.NextTry.UTC().Truncate(time.Microsecond)
 	if e.Node == "" {
 		e.Node = s.cfg.Node
 	}
-	if !storable(e.Time) || !e.Until.IsZero() && !storable(e.Until) {
+	if !storable(e.Time) || !e.Until.IsZero() && !storable(e.Until) || !e.NextTry.IsZero() && !storable(e.NextTry) {
 		return fmt.Errorf("commit: %s at %v until %v: not a time of this era", e.Kind, e.Time, e.Until)
 	}
 	return nil

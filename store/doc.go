@@ -2,7 +2,7 @@
 //
 // Everything that happens is an event, and an event is durable before anyone is told about it.
 // [Store.Commit] adds the events of one [Change] to the journal, moves the rows of the message and
-// of its recipients by [policy.Fate.Apply], and keeps the indexes, all or nothing.
+// of its recipients by [policy.Rows.Apply], and keeps the indexes, all or nothing.
 //
 // # Decisions and observations
 //

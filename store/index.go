@@ -17,14 +17,7 @@ func indexEntries(m *Message, rows []Recipient) [][]byte {
 	if d := e.Sender.Domain(); d != "" {
 		add(indexSenderDomain, term(d))
 	}
-	domains := make(map[string]bool, 1)
-	for i := range rows {
-		add(indexRecipient, term(rows[i].Address.Key()))
-		if d := rows[i].Address.Domain(); d != "" && !domains[d] {
-			domains[d] = true
-			add(indexRecipientDomain, term(d))
-		}
-	}
+	keys = append(keys, recipientEntries(m.ID, rows)...)
 	if e.MessageID != "" {
 		add(indexMessageID, term(e.MessageID))
 	}
@@ -42,6 +35,19 @@ func indexEntries(m *Message, rows []Recipient) [][]byte {
 	}
 	if !m.Ended.IsZero() && m.BodySize > 0 {
 		keys = append(keys, timeKey(keyFinal, m.Ended, m.ID))
+	}
+	return keys
+}
+
+// recipientEntries gives the keys by which a message is found from its recipients.
+func recipientEntries(id policy.ID, rows []Recipient) (keys [][]byte) {
+	domains := make(map[string]bool, 1)
+	for i := range rows {
+		keys = append(keys, indexKey(indexRecipient, term(rows[i].Address.Key()), id))
+		if d := rows[i].Address.Domain(); d != "" && !domains[d] {
+			domains[d] = true
+			keys = append(keys, indexKey(indexRecipientDomain, term(d), id))
+		}
 	}
 	return keys
 }

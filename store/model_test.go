@@ -382,7 +382,7 @@ type model struct {
 
 type modelMessage struct {
 	row      Message
-	rows     []Recipient
+	rows     policy.Rows
 	keys     map[string]bool
 	queueIDs map[string]bool
 	kinds    map[policy.Kind]bool
@@ -512,18 +512,17 @@ func (x *modelMessage) apply(e policy.Event) {
 		x.queueIDs[e.QueueID] = true
 	}
 	x.kinds[e.Kind] = true
-	for i := range x.rows {
-		if e.Concerns(i) {
-			x.rows[i].Fate = x.rows[i].Fate.Apply(e)
-		}
-	}
+	x.rows, _ = x.rows.Apply(e)
 }
 
 func (x *modelMessage) summarise(now time.Time) {
 	x.row.States, x.row.Due = map[policy.State]int{}, time.Time{}
 	over := true
+	x.row.Recipients = len(x.rows)
 	for _, r := range x.rows {
-		x.row.States[r.State]++
+		if r.Counted() {
+			x.row.States[r.State]++
+		}
 		over = over && (r.State.Final() || r.State == policy.StateUnknown || r.State == policy.StateHandedOver)
 		if !r.Due.IsZero() && (x.row.Due.IsZero() || r.Due.Before(x.row.Due)) {
 			x.row.Due = r.Due

@@ -28,14 +28,14 @@ func newFreshRows(c *Change) (*freshRows, error) {
 	if !storable(env.Received) {
 		return nil, fmt.Errorf("commit: received at %v: not a time of this era", env.Received)
 	}
-	m := Message{ID: c.Message, Envelope: env, Recipients: len(env.Recipients)}
+	m := Message{ID: c.Message, Envelope: env}
 	m.Envelope.Recipients = nil
-	rows := make([]Recipient, len(env.Recipients))
+	rows := make(policy.Rows, len(env.Recipients))
 	for i := range rows {
 		rows[i] = Recipient{Index: i, Recipient: env.Recipients[i]}
 	}
 	for _, e := range c.Events {
-		applyTo(rows, e)
+		rows, _ = rows.Apply(e)
 		if e.Kind.Decision() {
 			m.Revision = 1
 		}
@@ -142,9 +142,14 @@ func (s *Store) update(w *writer, m *Message, p *pendingChange) error {
 	states, due, ended := maps.Clone(m.States), m.Due, m.Ended
 	dirty := map[int]bool{}
 	for _, e := range p.change.Events {
-		for _, i := range applyTo(rows, e) {
+		var changed []int
+		rows, changed = rows.Apply(e)
+		for _, i := range changed {
 			dirty[i] = true
 		}
+	}
+	for _, k := range recipientEntries(m.ID, rows[m.Recipients:]) {
+		w.set(k, nil)
 	}
 	if decides(p.change.Events) {
 		m.Revision++
@@ -221,42 +226,15 @@ func seenKey(id policy.ID, key string) []byte {
 	return h.Sum(idKey(keySeen, id))
 }
 
-// applyTo moves the fates an event is about and returns the indexes of those that changed.
-func applyTo(rows []Recipient, e policy.Event) (changed []int) {
-	move := func(i int) {
-		if next := rows[i].Fate.Apply(e); next != rows[i].Fate {
-			rows[i].Fate = next
-			changed = append(changed, i)
-		}
-	}
-	if e.Recipients == nil {
-		for i := range rows {
-			move(i)
-		}
-		return changed
-	}
-	var done []bool // an index may be there twice; the event happened once
-	if len(e.Recipients) > 1 {
-		done = make([]bool, len(rows))
-	}
-	for _, i := range e.Recipients {
-		if i < 0 || i >= len(rows) || done != nil && done[i] {
-			continue
-		}
-		if done != nil {
-			done[i] = true
-		}
-		move(i)
-	}
-	return changed
-}
-
 // summarise derives the message's counts and its due time from its recipients.
-func (m *Message) summarise(rows []Recipient) {
+func (m *Message) summarise(rows policy.Rows) {
 	m.States = make(map[policy.State]int, 1)
 	m.Due = time.Time{}
+	m.Recipients = len(rows)
 	for i := range rows {
-		m.States[rows[i].State]++
+		if rows[i].Counted() {
+			m.States[rows[i].State]++
+		}
 		if d := rows[i].Due; !d.IsZero() && (m.Due.IsZero() || d.Before(m.Due)) {
 			m.Due = d
 		}

@@ -261,7 +261,7 @@ func FuzzDecodeRows(f *testing.F) {
 		_ = decoding.Unmarshal(b, &r)
 		var e []policy.Event
 		if decoding.Unmarshal(b, &e) == nil {
-			applyTo([]Recipient{r, {}}, policy.Event{})
+			policy.Rows{r, {}}.Apply(policy.Event{})
 			_ = encode(e)
 		}
 	})

@@ -19,8 +19,9 @@ func (s *Store) Message(id policy.ID) (m Message, err error) {
 	return m, err
 }
 
-// Recipients gives the rows of all recipients in the order of the envelope.
-func (s *Store) Recipients(id policy.ID) (rows []Recipient, err error) {
+// Recipients gives the rows of all recipients: those of the envelope in its order, then the members
+// of groups and later attempts in the order in which they became known.
+func (s *Store) Recipients(id policy.ID) (rows policy.Rows, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		m, err := readMessage(txn, id)
 		if err != nil {
@@ -112,8 +113,8 @@ func readMessage(txn *badger.Txn, id policy.ID) (m Message, err error) {
 	return m, nil
 }
 
-func readRecipients(txn *badger.Txn, m *Message) ([]Recipient, error) {
-	rows := make([]Recipient, m.Recipients)
+func readRecipients(txn *badger.Txn, m *Message) (policy.Rows, error) {
+	rows := make(policy.Rows, m.Recipients)
 	for i := range rows {
 		item, err := txn.Get(recipientKey(m.ID, i))
 		if err == nil {

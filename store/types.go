@@ -53,8 +53,8 @@ type Message struct {
 	Envelope policy.Envelope `cbor:"1,keyasint"` // without Recipients
 	// Revision counts the decisions taken on the message, from 1.
 	Revision   uint64               `cbor:"2,keyasint"`
-	Recipients int                  `cbor:"3,keyasint"` // how many there are
-	States     map[policy.State]int `cbor:"4,keyasint"` // recipients in each state
+	Recipients int                  `cbor:"3,keyasint"` // rows, with groups and repeated attempts
+	States     map[policy.State]int `cbor:"4,keyasint"` // counted rows in each state
 	// Due is when sendgate has to act next: the earliest Due of its recipients. Zero when nothing is
 	// left to do.
 	Due time.Time `cbor:"5,keyasint,omitzero"`
@@ -72,12 +72,16 @@ func (m *Message) State() policy.State {
 	return s
 }
 
-// A Recipient is the row of one recipient of a message.
-type Recipient struct {
-	Index            int `cbor:"-"` // position in the envelope
-	policy.Recipient `cbor:"1,keyasint"`
-	policy.Fate      `cbor:"2,keyasint"`
+// Counted is the number of recipients: of rows that are neither a group nor a repeated attempt.
+func (m *Message) Counted() (n int) {
+	for _, k := range m.States {
+		n += k
+	}
+	return n
 }
+
+// A Recipient is the row of one recipient of a message.
+type Recipient = policy.Row
 
 // A Record is one committed change as subscribers and timelines see it. (Batch, Position) orders the
 // whole journal.

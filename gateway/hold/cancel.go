@@ -109,19 +109,17 @@ func (s *Scheduler) read(id policy.ID) (*snapshot, error) {
 	return &snapshot{m, recipients}, nil
 }
 
-// plan says for each recipient asked for what taking back does. raced is true when a first try has
+// plan says for each recipient asked for what taking back does; for a group, for each member. raced is true when a first try has
 // lost against another decision.
-func plan(all []store.Recipient, asked []int, flying, raced bool) ([]Canceled, error) {
-	if asked == nil {
-		for i := range all {
-			asked = append(asked, i)
-		}
-	}
-	codes := make([]Canceled, 0, len(asked))
+func plan(all policy.Rows, asked []int, flying, raced bool) ([]Canceled, error) {
 	for _, i := range asked {
 		if i < 0 || i >= len(all) {
 			return nil, fmt.Errorf("%w: number %d of %d", ErrNoRecipient, i, len(all))
 		}
+	}
+	rows := all.Resolve(asked)
+	codes := make([]Canceled, 0, len(rows))
+	for _, i := range rows {
 		codes = append(codes, Canceled{all[i], code(&all[i], flying, raced)})
 	}
 	return codes, nil

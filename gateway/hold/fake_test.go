@@ -84,7 +84,7 @@ func (j *memory) Message(id policy.ID) (store.Message, error) {
 	return m, nil
 }
 
-func (j *memory) Recipients(id policy.ID) ([]store.Recipient, error) {
+func (j *memory) Recipients(id policy.ID) (policy.Rows, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if v := j.rows[id]; v != nil {

@@ -92,7 +92,7 @@ func TestCancelEndsItForAllOrSome(t *testing.T) {
 		if err != nil || m.States[policy.StateCanceled] != 1 {
 			t.Fatalf("states %v, error %v", m.States, err)
 		}
-		if got := only(codes); !slices.Equal(got, []Code{RemovedFromHold, RemovedFromHold}) {
+		if got := only(codes); !slices.Equal(got, []Code{RemovedFromHold}) {
 			t.Errorf("codes %v", got)
 		}
 		later(2 * time.Minute)

@@ -70,7 +70,7 @@ type task struct {
 // A snapshot is a message with its recipients.
 type snapshot struct {
 	message    store.Message
-	recipients []store.Recipient
+	recipients policy.Rows
 }
 
 // New makes a Scheduler and reads from the journal what is due and when. feed must give every record

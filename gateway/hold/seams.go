@@ -12,7 +12,7 @@ import (
 type Journal interface {
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 	Message(id policy.ID) (store.Message, error)
-	Recipients(id policy.ID) ([]store.Recipient, error)
+	Recipients(id policy.ID) (policy.Rows, error)
 	Body(id policy.ID) (io.ReadCloser, error)
 	Due(fn func(store.DueMessage) bool) error
 }

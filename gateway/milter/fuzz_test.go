@@ -24,7 +24,7 @@ type judge struct {
 
 func (j *judge) NewID() policy.ID { return policy.ID{1} }
 
-func (j *judge) Recipients(policy.ID) ([]store.Recipient, error) { return nil, store.ErrNotFound }
+func (j *judge) Recipients(policy.ID) (policy.Rows, error) { return nil, store.ErrNotFound }
 
 func (j *judge) Commit(_ context.Context, c store.Change) (uint64, error) {
 	j.mu.Lock()

@@ -21,7 +21,7 @@ import (
 type Journal interface {
 	NewID() policy.ID
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
-	Recipients(id policy.ID) ([]store.Recipient, error)
+	Recipients(id policy.ID) (policy.Rows, error)
 }
 
 // Settings are what a reload may change. What the sockets depend on (Config.Listen, Connections,

@@ -35,7 +35,7 @@ type Journal interface {
 	Search(ctx context.Context, q store.Query, limit int, cursor string) (store.Page, error)
 	Records(ctx context.Context, kind policy.Kind, limit int, before policy.ID) ([]policy.ID, error)
 	Timeline(id policy.ID) ([]store.Record, error)
-	Recipients(id policy.ID) ([]store.Recipient, error)
+	Recipients(id policy.ID) (policy.Rows, error)
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 }
 

@@ -210,7 +210,7 @@ type deciding struct {
 	first func()
 }
 
-func (d *deciding) Recipients(id policy.ID) ([]store.Recipient, error) {
+func (d *deciding) Recipients(id policy.ID) (policy.Rows, error) {
 	rows, err := d.Store.Recipients(id)
 	if first := d.first; first != nil {
 		d.first = nil

@@ -126,7 +126,7 @@ func (s *Server) live(r *store.Record) *LiveRecord {
 	v := &LiveRecord{Batch: r.Batch, Position: r.Position, ID: r.Message.String(), Events: make([]TimelineEntry, len(r.Events))}
 	var addresses []string
 	if m, err := s.journal.Message(r.Message); err == nil {
-		v.From, v.Subject, v.RecipientCount = string(m.Envelope.Sender), m.Envelope.Subject, m.Recipients
+		v.From, v.Subject, v.RecipientCount = string(m.Envelope.Sender), m.Envelope.Subject, m.Counted()
 		v.State, v.Label = policy.Aggregate(m.States)
 		if m.Recipients <= namedRecipients {
 			addresses = s.addresses(r.Message)

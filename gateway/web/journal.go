@@ -15,7 +15,7 @@ type Journal interface {
 	NewID() policy.ID
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 	Message(id policy.ID) (store.Message, error)
-	Recipients(id policy.ID) ([]store.Recipient, error)
+	Recipients(id policy.ID) (policy.Rows, error)
 	Timeline(id policy.ID) ([]store.Record, error)
 	Search(ctx context.Context, q store.Query, limit int, cursor string) (store.Page, error)
 	Subscribe(after uint64) *store.Subscription

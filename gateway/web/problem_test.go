@@ -127,7 +127,7 @@ func TestErrorsOfTheHolderAreExplainedWithoutInternals(t *testing.T) {
 // brokenJournal cannot be read.
 type brokenJournal struct{ *store.Store }
 
-func (brokenJournal) Recipients(policy.ID) ([]store.Recipient, error) { return nil, errBroken }
+func (brokenJournal) Recipients(policy.ID) (policy.Rows, error) { return nil, errBroken }
 func (brokenJournal) Ready() error                                    { return store.ErrFull }
 
 func TestABrokenJournalIsAnInternalProblem(t *testing.T) {

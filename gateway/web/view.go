@@ -89,7 +89,7 @@ func (s *Server) summary(m *store.Message) Message {
 	state, label := policy.Aggregate(m.States)
 	return Message{
 		ID: m.ID.String(), From: string(m.Envelope.Sender), Subject: m.Envelope.Subject,
-		Received: m.Envelope.Received.UTC(), State: state, Label: label, Recipients: m.Recipients,
+		Received: m.Envelope.Received.UTC(), State: state, Label: label, Recipients: m.Counted(),
 		Size: m.Envelope.Size, HeldUntil: s.heldUntil(m), Identity: m.Envelope.Identity, MessageID: m.Envelope.MessageID,
 	}
 }

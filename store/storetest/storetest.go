@@ -25,7 +25,7 @@ type Engine interface {
 	Commit(context.Context, store.Change) (uint64, error)
 	Body(policy.ID) (io.ReadCloser, error)
 	Message(policy.ID) (store.Message, error)
-	Recipients(policy.ID) ([]store.Recipient, error)
+	Recipients(policy.ID) (policy.Rows, error)
 	Timeline(policy.ID) ([]store.Record, error)
 	Due(func(store.DueMessage) bool) error
 	Search(context.Context, store.Query, int, string) (store.Page, error)
