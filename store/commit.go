@@ -26,6 +26,7 @@ type pendingChange struct {
 	change   Change
 	fresh    *freshRows // prepared by the caller, for the first change of a message
 	events   []byte     // encoded
+	moved    counts     // by how much it moves the counts of its hour
 	done     chan struct{}
 	revision uint64
 	err      error
@@ -242,6 +243,7 @@ type batch struct {
 	changes []*pendingChange
 	records []Record
 	octets  int
+	moved   map[int64]counts // by hour
 }
 
 func (s *Store) newBatch(size int) *batch {
@@ -257,13 +259,17 @@ func (b *batch) add(p *pendingChange) {
 	b.records = append(b.records, Record{Batch: b.number, Position: len(b.changes), Message: p.change.Message, Events: p.change.Events})
 	b.changes = append(b.changes, p)
 	b.octets += len(p.events)
+	b.count(p)
 }
 
 // commitBatch writes a batch and tells everyone.
 func (s *Store) commitBatch(b *batch) {
 	err := b.spoiled
+	if b.staged = s.countMutations(b); err == nil {
+		err = b.flush() // newWriter left room for it
+	}
 	if err == nil {
-		err = b.txn.Set(batchKey(b.number), b.index) // newWriter left room for it
+		err = b.txn.Set(batchKey(b.number), b.index) // and for this
 	}
 	if err != nil { // nothing was written
 		finishAll(b.changes, fmt.Errorf("commit: %w", err))
@@ -280,6 +286,7 @@ func (s *Store) concludeBatch(b *batch) {
 	err := s.failed()
 	if err == nil {
 		s.lastBatch.Store(b.number)
+		s.counted(b)
 		s.stats.batches.Add(1)
 		s.stats.commits.Add(uint64(len(b.changes)))
 		s.hub.publish(b.records, b.octets)
@@ -316,9 +323,12 @@ type writer struct {
 	spoiled    error // a part of a change may be in the transaction: it must not be committed
 }
 
-// newWriter begins a transaction. Its bounds leave room for the record of the batch.
+// newWriter begins a transaction. Its bounds leave room for the record of the batch and its counts.
 func (s *Store) newWriter() writer {
-	return writer{txn: s.db.NewTransaction(true), maxEntries: s.db.MaxBatchCount() - 8, maxBytes: s.db.MaxBatchSize() - 64<<10}
+	return writer{
+		txn:        s.db.NewTransaction(true),
+		maxEntries: s.db.MaxBatchCount() - 8 - maxBatchChanges, maxBytes: s.db.MaxBatchSize() - 160<<10,
+	}
 }
 
 type mutation struct {

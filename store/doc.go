@@ -55,6 +55,7 @@
 //	j<batch>            the ids of a batch in order of position, 16 octets each, after its time
 //	b<id><chunk>        body
 //	w<batch>            intent: all mutations of a change that takes several transactions
+//	c<hour>             recipients in each state, of the messages of an hour
 //	o<id>               a body is being written (orphan unless the message exists)
 //	y<id><hash>         key of an observation that was applied
 //	d<time><id>         due: sendgate has to act at this time

@@ -24,6 +24,7 @@ const (
 	keyMeta      = 'M'
 	keyIntent    = 'w'
 	keyFiller    = 'z'
+	keyCount     = 'c'
 )
 
 // Kinds of indexes.

@@ -28,7 +28,7 @@ type intendedMutation struct {
 // durable. Then it is applied in as many transactions as it takes, what makes it visible in the last
 // one, together with the end of the intent. Open finishes what a crash has cut.
 func (s *Store) writeLarge(b *batch, p *pendingChange) {
-	in, octets := b.intend(p)
+	in, octets := s.intend(b, p)
 	if octets > maxIntent {
 		p.finish(ErrTooLarge)
 		return
@@ -52,14 +52,16 @@ func (s *Store) writeLarge(b *batch, p *pendingChange) {
 }
 
 // intend makes an intent of what is staged, and gives its size.
-func (b *batch) intend(p *pendingChange) (in intent, octets int) {
-	for i := range b.staged {
-		m := &b.staged[i]
+func (s *Store) intend(b *batch, p *pendingChange) (in intent, octets int) {
+	staged := b.staged
+	b.discard()
+	b.add(p)
+	staged = append(staged, s.countMutations(b)...)
+	for i := range staged {
+		m := &staged[i]
 		octets += len(m.key) + len(m.value)
 		in.Mutations = append(in.Mutations, intendedMutation{Key: m.key, Value: m.value, Delete: m.delete})
 	}
-	b.discard()
-	b.add(p)
 	in.Mutations = append(in.Mutations, intendedMutation{Key: batchKey(b.number), Value: b.index})
 	slices.SortStableFunc(in.Mutations, func(x, y intendedMutation) int { return x.rank() - y.rank() })
 	return in, octets

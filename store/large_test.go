@@ -79,7 +79,7 @@ func cut(t *testing.T, s *Store, c Change, pieces int) {
 	if err := s.project(&b.writer, p, b.number, 0); err != errNoRoom {
 		t.Fatalf("%v: the change is not large", err)
 	}
-	in, _ := b.intend(p)
+	in, _ := s.intend(b, p)
 	if err := s.keepIntent(intentKey(b.number), in); err != nil {
 		t.Fatal(err)
 	}

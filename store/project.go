@@ -17,6 +17,7 @@ import (
 type freshRows struct {
 	mutations []mutation
 	revision  uint64
+	counts    counts
 }
 
 func newFreshRows(c *Change) (*freshRows, error) {
@@ -49,7 +50,7 @@ func newFreshRows(c *Change) (*freshRows, error) {
 	m.summarise(rows)
 	m.end(env.Received)
 
-	f := &freshRows{revision: m.Revision, mutations: make([]mutation, 0, 16+3*len(rows))}
+	f := &freshRows{revision: m.Revision, counts: countsOf(&m), mutations: make([]mutation, 0, 16+3*len(rows))}
 	put := func(k, v []byte) { f.mutations = append(f.mutations, mutation{key: k, value: v}) }
 	put(idKey(keyMessage, m.ID), encode(&m))
 	for i := range rows {
@@ -110,7 +111,7 @@ func (s *Store) projectRows(w *writer, p *pendingChange) error {
 		return fmt.Errorf("%w: there is a message with this id", ErrConflict)
 	case p.fresh != nil:
 		w.staged = append(w.staged, p.fresh.mutations...)
-		p.revision = p.fresh.revision
+		p.revision, p.moved = p.fresh.revision, p.fresh.counts
 		return nil
 	case !known && decides(p.change.Events):
 		return err
@@ -139,6 +140,7 @@ func (s *Store) update(w *writer, m *Message, p *pendingChange) error {
 	if err != nil {
 		return err
 	}
+	before := countsOf(m)
 	states, due, ended := maps.Clone(m.States), m.Due, m.Ended
 	dirty := map[int]bool{}
 	for _, e := range p.change.Events {
@@ -157,6 +159,8 @@ func (s *Store) update(w *writer, m *Message, p *pendingChange) error {
 	}
 	m.summarise(rows)
 	m.end(s.cfg.Now())
+	p.moved = countsOf(m)
+	p.moved.add(before, -1)
 	for i := range dirty {
 		w.set(recipientKey(m.ID, i), encode(&rows[i]))
 	}

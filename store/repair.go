@@ -116,6 +116,9 @@ func (s *Store) inspect(report *RepairReport) error {
 	if err != nil {
 		return err
 	}
+	if err := s.recount(keys); err != nil {
+		return err
+	}
 	go s.commitLoop()
 	defer func() { close(s.stop); <-s.committed }()
 	for _, k := range keys {

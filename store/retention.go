@@ -151,7 +151,7 @@ func (s *Store) prune(ctx context.Context, now time.Time) error {
 	if err := s.pruneMessages(ctx, cutoff); err != nil {
 		return err
 	}
-	return s.pruneBatches(ctx, cutoff)
+	return errors.Join(s.pruneBatches(ctx, cutoff), s.dropCounts(cutoff))
 }
 
 // pruneBodies deletes the bodies of messages that reached their end before the cutoff.

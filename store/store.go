@@ -53,6 +53,9 @@ type Store struct {
 	failure   atomic.Pointer[error]
 	stats     struct{ batches, commits atomic.Uint64 }
 
+	countsMu sync.Mutex
+	counts   map[int64]counts // by hour
+
 	idMu sync.Mutex
 	ids  *ulid.MonotonicEntropy
 }
@@ -67,7 +70,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.verify(); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	if err := errors.Join(s.loadGarbage(), s.sweep()); err != nil {
+	if err := errors.Join(s.loadGarbage(), s.loadCounts(), s.sweep()); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
 	go s.commitLoop()
