@@ -97,7 +97,7 @@ type forgetful struct{}
 
 func (forgetful) NewID() policy.ID                                     { return policy.ID{1} }
 func (forgetful) Commit(context.Context, store.Change) (uint64, error) { return 1, nil }
-func (forgetful) Recipients(policy.ID) (policy.Rows, error)      { return nil, store.ErrNotFound }
+func (forgetful) Recipients(policy.ID) (policy.Rows, error)            { return nil, store.ErrNotFound }
 
 // lasts gives how long a connection stays open.
 func lasts(t *testing.T, p *peer) time.Duration {

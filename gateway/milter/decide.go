@@ -87,6 +87,9 @@ func (s *session) end(m *gomilter.Modifier) reply {
 	if t == nil {
 		return s.undecided(nil, errNoMessage)
 	}
+	if t.report != nil {
+		t.settings.Reports(t.report.raw)
+	}
 	if !t.outbound() {
 		s.milter.metrics.saw("inbound")
 		return reply{}

@@ -31,6 +31,7 @@ type Settings struct {
 	Engine    policy.Engine
 	Directory *policy.Directory
 	Needs     Needs
+	Reports   Reports // nil when nobody reads them; with it Needs.Body is wanted
 }
 
 // Needs says what must be seen or answered before the end of a message. Each costs time. It is

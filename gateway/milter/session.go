@@ -59,6 +59,9 @@ func (s *session) Header(name, value string, m *gomilter.Modifier) (gomilter.Res
 	if t := s.mail; t != nil && t.outbound() {
 		t.header.add(name, value)
 	}
+	if t := s.mail; t != nil {
+		t.report.field(name, value)
+	}
 	s.note(m)
 	return s.goOn(gomilter.OptNoHeaderReply)
 }
@@ -72,7 +75,11 @@ func (s *session) Headers(_ textproto.MIMEHeader, m *gomilter.Modifier) (gomilte
 // BodyChunk counts.
 func (s *session) BodyChunk(chunk []byte, m *gomilter.Modifier) (gomilter.Response, error) {
 	if s.mail != nil {
+		if s.mail.octets == 0 {
+			s.mail.report.endHeader()
+		}
 		s.mail.octets += int64(len(chunk))
+		s.mail.report.body(chunk)
 	}
 	s.note(m)
 	return s.goOn(gomilter.OptNoBodyReply)

@@ -20,6 +20,7 @@ type transaction struct {
 	failure  error // it cannot be decided
 	refusal  reply // that could not be said before the end
 	tooMany  bool  // recipients
+	report   *report
 }
 
 var (
@@ -38,6 +39,9 @@ func (s *session) newTransaction(path, login, fallback string) *transaction {
 		Client:    s.client,
 		Helo:      s.helo,
 	}}
+	if path == "" && settings.Reports != nil && s.terms.sizes() {
+		t.report = &report{}
+	}
 	if login == "" && !contains(settings.Config.Networks, s.client) {
 		return t
 	}

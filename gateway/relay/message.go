@@ -111,13 +111,48 @@ func (s *session) take(ctx context.Context, m *message) error {
 		m.trace = received(e, s.relay.hostname, m.id)
 	}
 	v := s.decide(e, m.header)
+	seen := s.observe(m)
 	switch v.Action {
 	case policy.Reject, policy.Defer:
 		return s.refuse(ctx, m, v)
 	case policy.Hold:
-		return s.hold(ctx, m, v)
+		err = s.hold(ctx, m, v)
+	default:
+		err = s.pass(ctx, m)
 	}
-	return s.pass(ctx, m)
+	if seen != nil && positive(err) {
+		s.settings.Reports(append(m.header.raw[:len(m.header.raw):len(m.header.raw)], seen.octets...))
+	}
+	return err
+}
+
+// positive reports whether the answer says that the message was accepted.
+func positive(answer error) bool {
+	var a *smtp.SMTPError
+	return answer == nil || errors.As(answer, &a) && a.Code < 300
+}
+
+// observe keeps the beginning of a message from the null sender, which may be a delivery status
+// notification, while it is read.
+func (s *session) observe(m *message) *beginning {
+	if s.settings.Reports == nil || m.envelope.Sender != "" {
+		return nil
+	}
+	b := &beginning{}
+	m.body = bufio.NewReaderSize(io.TeeReader(m.body, b), 4<<10)
+	return b
+}
+
+// A beginning keeps the first octets of what is written to it.
+type beginning struct{ octets []byte }
+
+// maxBeginning is enough for the parts of a notification that matter.
+const maxBeginning = 256 << 10
+
+// Write never fails.
+func (b *beginning) Write(p []byte) (int, error) {
+	b.octets = append(b.octets, p[:min(len(p), maxBeginning-len(b.octets))]...)
+	return len(p), nil
 }
 
 // writeTo moves the message: our line, the header, the body. An error of w comes back as it is,

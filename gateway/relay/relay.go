@@ -38,6 +38,9 @@ type Settings struct {
 	Engine    policy.Engine
 	Directory *policy.Directory
 	Router    Router
+	// Reports takes what may be a delivery status notification (RFC 3464): the beginning of a message
+	// from the null sender, once it was accepted. It must not block. Nil when nobody reads them.
+	Reports func(message []byte)
 }
 
 const (

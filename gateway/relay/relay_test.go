@@ -468,7 +468,7 @@ func (l *fuzzLab) start() {
 	if err != nil {
 		panic(err)
 	}
-	settings := Settings{DefaultConfig(), policy.NewRules(policy.DefaultConfig(), directory), directory, routes{first: up}}
+	settings := Settings{Config: DefaultConfig(), Engine: policy.NewRules(policy.DefaultConfig(), directory), Directory: directory, Router: routes{first: up}}
 	settings.Config.Listen = []Listener{{Address: "127.0.0.1:0", TLS: TLSNone}}
 	settings.Config.AllowInsecureAuth = true
 	r := New("gate.test", journal, settings, time.Now, nopLog)
@@ -531,7 +531,7 @@ func benchmarkRelay(b *testing.B, engine policy.Engine) {
 	if engine == nil {
 		engine = policy.NewRules(policy.DefaultConfig(), directory)
 	}
-	settings := Settings{DefaultConfig(), engine, directory, routes{first: up}}
+	settings := Settings{Config: DefaultConfig(), Engine: engine, Directory: directory, Router: routes{first: up}}
 	settings.Config.Listen = []Listener{{Address: "127.0.0.1:0", TLS: TLSNone}}
 	r := New("gate.test", journal, settings, time.Now, nopLog)
 	ctx, cancel := context.WithCancel(b.Context())

@@ -30,7 +30,8 @@ type MailOptions struct {
 	RequireTLS bool   // REQUIRETLS (RFC 8689)
 	Ret        string // FULL, HDRS or empty (RFC 3461 4.3)
 	EnvID      string // ENVID, decoded (RFC 3461 4.4)
-	// ID is our own id of the message, told to the server in XFORWARD IDENT.
+	// ID is our own id of the message. It is the ENVID of a message that came without one, so that its
+	// notifications name it.
 	ID string
 }
 
@@ -86,11 +87,14 @@ func (c *Capabilities) appendMail(b []byte, from policy.Address, o *MailOptions,
 		}
 		b = append(append(b, " RET="...), o.Ret...)
 	}
-	if o.EnvID != "" {
-		if hasControl(o.EnvID) {
-			return b, fmt.Errorf("ENVID=%q: %w", o.EnvID, ErrUnsafe)
-		}
+	if hasControl(o.EnvID) {
+		return b, fmt.Errorf("ENVID=%q: %w", o.EnvID, ErrUnsafe)
+	}
+	switch {
+	case o.EnvID != "":
 		b = appendXtext(append(b, " ENVID="...), o.EnvID)
+	case o.ID != "" && from != "":
+		b = appendXtext(append(b, " ENVID="...), o.ID)
 	}
 	return append(b, '\r', '\n'), nil
 }

@@ -72,7 +72,7 @@ func clientOf(d *Delivery) Client {
 
 func mailOptions(d *Delivery) MailOptions {
 	e := d.Envelope
-	return MailOptions{Size: e.Size, Body: e.Body, UTF8: e.UTF8, RequireTLS: e.RequireTLS, Ret: e.Ret, EnvID: e.EnvID}
+	return MailOptions{Size: e.Size, Body: e.Body, UTF8: e.UTF8, RequireTLS: e.RequireTLS, Ret: e.Ret, EnvID: e.EnvID, ID: d.ID.String()}
 }
 
 // fail gives the same error to all.
