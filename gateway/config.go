@@ -15,6 +15,7 @@ import (
 	"github.com/sendgate/sendgate/gateway/postfix"
 	"github.com/sendgate/sendgate/gateway/relay"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
+	"github.com/sendgate/sendgate/gateway/track"
 	"github.com/sendgate/sendgate/gateway/web"
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/store"
@@ -30,6 +31,7 @@ type Config struct {
 	Milter     milter.Config     `yaml:"milter"`
 	Postfix    postfix.Config    `yaml:"postfix"`
 	Delivery   hold.Config       `yaml:"delivery"`
+	Track      track.Config      `yaml:"track"`
 	Policy     policy.Config     `yaml:"policy"`
 	Identities []policy.Identity `yaml:"identities"`
 	API        web.Config        `yaml:"api"`
@@ -55,6 +57,7 @@ func DefaultConfig() Config {
 		Milter:   milter.DefaultConfig(),
 		Postfix:  postfix.DefaultConfig(),
 		Delivery: hold.DefaultConfig(),
+		Track:    track.DefaultConfig(),
 		Policy:   policy.DefaultConfig(),
 		API:      web.DefaultConfig(),
 		Log:      LogConfig{Level: "info", Format: "json"},
@@ -94,6 +97,7 @@ func (c *Config) Validate() error {
 	_, err := policy.NewDirectory(c.Identities)
 	faults.In("identities", err)
 	c.validateUpstreams(&faults)
+	c.validateTrack(&faults)
 	c.validateGroups(&faults)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		faults.Add("log.level", c.Log.Level, "must be one of debug, info, warn, error")
@@ -167,6 +171,7 @@ func restartKeys(old, now *Config) (keys []string) {
 		"postfix":   {old.Postfix, now.Postfix},
 		"upstreams": {old.Upstreams, now.Upstreams},
 		"delivery":  {old.Delivery, now.Delivery},
+		"track":     {old.Track, now.Track},
 		"api":       {apiFixed(old), apiFixed(now)},
 		"log":       {old.Log, now.Log},
 	} {

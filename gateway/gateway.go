@@ -16,6 +16,7 @@ import (
 	"github.com/sendgate/sendgate/gateway/notify"
 	"github.com/sendgate/sendgate/gateway/postfix"
 	"github.com/sendgate/sendgate/gateway/relay"
+	"github.com/sendgate/sendgate/gateway/track"
 	"github.com/sendgate/sendgate/gateway/web"
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/store"
@@ -33,6 +34,7 @@ type Gateway struct {
 	relay     *relay.Relay
 	milter    *milter.Milter  // nil when not configured
 	keeper    *postfix.Keeper // with the milter
+	tracking  *tracking
 	web       *web.Server
 
 	started Config // what holds for keys that only a restart changes
@@ -63,14 +65,22 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	}
 	g.feed = journal.Subscribe(0)
 	if len(cfg.Milter.Listen) > 0 {
-		if err := g.openMilter(&cfg, directory); err != nil {
+		if g.keeper, err = postfix.NewKeeper(postfix.New(cfg.Postfix), journal, time.Now, log.Named("postfix")); err != nil {
 			return nil, err
 		}
+	}
+	if err := g.openTracking(&cfg); err != nil {
+		return nil, err
 	}
 	reporter := notify.New(cfg.Hostname, cfg.Delivery.Retry.ExpireAfter, journal, time.Now)
 	g.scheduler, err = hold.New(cfg.Delivery, journal, g.feed, deliverer{g.routes, g.keeper, log.Named("mail")}, reporter, time.Now, log.Named("mail"))
 	if err != nil {
 		return nil, err
+	}
+	if g.keeper != nil {
+		if g.milter, err = milter.New(cfg.Hostname, journal, g.milterSettings(&cfg, directory), time.Now, log.Named("mail")); err != nil {
+			return nil, err
+		}
 	}
 	g.relay = relay.New(cfg.Hostname, journal, g.relaySettings(&cfg, directory), time.Now, log.Named("mail"))
 	registry := prometheus.NewRegistry()
@@ -79,24 +89,30 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	}
 	g.web = web.New(cfg.API, web.Needs{
 		Journal: journal, Holder: holder{g.scheduler, journal, g.keeper}, Metrics: registry, Parts: g.parts, Margin: g.margin,
+		Tracking: g.tracking.sources, Import: g.tracking.importLog,
 		Version: version, Now: time.Now, Log: log.Named("api"),
 	})
 	return g, nil
 }
 
-// openMilter builds the second front, with what lets its mail go.
-func (g *Gateway) openMilter(cfg *Config, directory *policy.Directory) (err error) {
-	g.keeper, err = postfix.NewKeeper(postfix.New(cfg.Postfix), g.store, time.Now, g.log.Named("postfix"))
+// openTracking builds what finds out what becomes of mail.
+func (g *Gateway) openTracking(cfg *Config) error {
+	var lister track.Lister
+	if g.keeper != nil {
+		lister = queue{g.keeper}
+	}
+	t, err := track.New(cfg.Track, g.store, lister, time.Now, g.log.Named("track"))
 	if err != nil {
 		return err
 	}
-	g.milter, err = milter.New(cfg.Hostname, g.store, milterSettings(cfg, directory), time.Now, g.log.Named("mail"))
-	return err
+	g.tracking = newTracking(t, g.log.Named("track"))
+	return nil
 }
 
 func (g *Gateway) register(registry *prometheus.Registry) error {
 	all := append(g.relay.Collectors(), g.scheduler.Collectors()...)
 	all = append(all, storeMetrics(g.store)...)
+	all = append(all, g.tracking.Collectors()...)
 	if g.milter != nil {
 		all = append(all, g.milter.Collectors()...)
 	}
@@ -143,6 +159,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		front(g.milter.Serve)
 		group.Go(func() error { return g.keeper.Run(timers) })
 	}
+	group.Go(func() error { return g.tracking.run(ctx) })
 	group.Go(func() error { <-ctx.Done(); fronts.Wait(); stopTimers(); return nil })
 	group.Go(func() error { return g.web.Serve(ctx) })
 	group.Go(func() error { return g.scheduler.Run(timers) })
@@ -172,7 +189,7 @@ func (g *Gateway) Reload(cfg Config) error {
 	defer g.mu.Unlock()
 	g.relay.Reload(g.relaySettings(&cfg, directory))
 	if g.milter != nil {
-		g.milter.Reload(milterSettings(&cfg, directory))
+		g.milter.Reload(g.milterSettings(&cfg, directory))
 	}
 	g.web.Reload(cfg.API)
 	g.config = cfg
@@ -186,13 +203,18 @@ func (g *Gateway) Reload(cfg Config) error {
 func (g *Gateway) relaySettings(cfg *Config, directory *policy.Directory) relay.Settings {
 	return relay.Settings{
 		Config: cfg.Relay, Engine: policy.NewRules(cfg.Policy, directory), Directory: directory, Router: g.routes,
+		Reports: g.tracking.report,
 	}
 }
 
-func milterSettings(cfg *Config, directory *policy.Directory) milter.Settings {
+func (g *Gateway) milterSettings(cfg *Config, directory *policy.Directory) milter.Settings {
+	reports := milter.Reports(g.tracking.report)
+	if !cfg.Milter.Notifications {
+		reports = nil
+	}
 	return milter.Settings{
 		Config: cfg.Milter, Engine: policy.NewRules(cfg.Policy, directory), Directory: directory,
-		Needs: milter.Needs{Body: cfg.Milter.MessageSize},
+		Needs: milter.Needs{Body: cfg.Milter.MessageSize || cfg.Milter.Notifications}, Reports: reports,
 	}
 }
 

@@ -30,6 +30,12 @@ func (h holder) Hold(ctx context.Context, id policy.ID, until time.Time, actor s
 	return refusal(err)
 }
 
+// Resend sends a message again from the copy that sendgate keeps.
+func (h holder) Resend(ctx context.Context, id policy.ID, recipients []int, reason, actor string) error {
+	_, err := h.scheduler.Resend(ctx, id, recipients, reason, actor)
+	return refusal(err)
+}
+
 // Cancel takes a message back. What Postfix holds must be there before the decision is taken, and is
 // deleted after it; while that cannot be said the outcome is retrying, and nothing is claimed. What
 // Postfix was let go on with is removed from its queue first, and then said to be taken back.
@@ -42,7 +48,7 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 	if atPostfix && m.States[policy.StateHeld] > 0 {
 		// Not there: Postfix is still receiving it, or the keeper finds out what became of it.
 		if held, err := h.keeper.Held(ctx, &m.Envelope); err != nil || !held {
-			return outcomes(&m, recipients, codeRetrying), nil
+			return h.outcomes(id, recipients, codeRetrying)
 		}
 	}
 	m, canceled, err := h.scheduler.Cancel(ctx, id, recipients, reason, actor)
@@ -51,7 +57,7 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 	}
 	if atPostfix && m.States[policy.StateCanceled] == m.Counted() {
 		if code := h.remove(ctx, &m); code != "" {
-			return outcomes(&m, recipients, code), nil
+			return h.outcomes(id, recipients, code)
 		}
 	}
 	all := make([]web.Outcome, len(canceled))
@@ -86,7 +92,7 @@ func (h holder) withdraw(ctx context.Context, id policy.ID, all []web.Outcome, q
 	}
 	for i := range rows {
 		asked := slices.ContainsFunc(all, func(o web.Outcome) bool { return o.Recipient == i })
-		if !asked && postfix.LetGo(&rows[i]) {
+		if !asked && rows[i].Counted() && postfix.LetGo(&rows[i]) {
 			set(func(int) string { return codeWholeOnly })
 			return nil
 		}
@@ -147,25 +153,28 @@ func (h holder) deleted(id policy.ID) bool {
 	return false
 }
 
-// outcomes gives the same code for all that were asked for.
-func outcomes(m *store.Message, recipients []int, code string) (all []web.Outcome) {
-	if recipients == nil {
-		for i := range m.Recipients {
-			recipients = append(recipients, i)
-		}
+// outcomes gives the same code for all that were asked for; for a group, for each member.
+func (h holder) outcomes(id policy.ID, recipients []int, code string) (all []web.Outcome, err error) {
+	rows, err := h.journal.Recipients(id)
+	if err != nil {
+		return nil, err
 	}
-	for _, i := range recipients {
+	for _, i := range rows.Resolve(recipients) {
 		all = append(all, web.Outcome{Recipient: i, Code: code})
 	}
-	return all
+	return all, nil
 }
 
 // refusal turns what the scheduler's rules do not allow into what the API shows for it.
 func refusal(err error) error {
 	for cause, code := range map[error]string{
-		hold.ErrNotHeld:     "not_held",
-		hold.ErrHoldEnd:     "hold_end",
-		hold.ErrNoRecipient: "invalid_address",
+		hold.ErrNotHeld:       "not_held",
+		hold.ErrHoldEnd:       "hold_end",
+		hold.ErrNoRecipient:   "invalid_address",
+		hold.ErrNoBody:        "no_body",
+		hold.ErrBodyGone:      "body_gone",
+		hold.ErrNothingFailed: "nothing_failed",
+		hold.ErrNotEnded:      "not_ended",
 	} {
 		if errors.Is(err, cause) {
 			return &web.Refusal{Code: code, Detail: err.Error()}

@@ -274,3 +274,82 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("release of what is not there: %v", err)
 	}
 }
+
+func TestResendIsRefusedWithACode(t *testing.T) {
+	bounce := policy.Event{Kind: policy.Bounced, Time: time.Now().UTC(), Reply: "550 no"}
+	tests := []struct {
+		name  string
+		front policy.Front
+		ended bool
+		only  []int
+		code  string
+		text  string
+	}{
+		{"milter", policy.Milter, true, nil, "no_body", "sendgate has no copy of this message (milter mode): send it again from the Sent folder"},
+		{"pruned", policy.Relay, true, nil, "body_gone", "sendgate's copy of this message was deleted after its time: send it again from the Sent folder"},
+		{"nobody failed", policy.Relay, false, nil, "nothing_failed", "no recipient of this message failed: name those to whom it is sent again"},
+		{"held", policy.Relay, false, []int{1}, "not_ended", "the message is still on its way: carol@corp.test is held"},
+		{"no such recipient", policy.Relay, true, []int{7}, "invalid_address", "the message has no such recipient: number 7 of 2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHeld(t, tt.front)
+			if tt.ended {
+				commit(t, h.journal, store.Change{Message: h.id, Events: []policy.Event{bounce}})
+			}
+			err := h.Resend(t.Context(), h.id, tt.only, "", "api:test")
+			var r *web.Refusal
+			if !errors.As(err, &r) || r.Code != tt.code || r.Detail != tt.text {
+				t.Errorf("got %v, want %s", err, tt.code)
+			}
+		})
+	}
+	h := newHeld(t, policy.Relay)
+	if err := h.Resend(t.Context(), h.journal.NewID(), nil, "", "api:test"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("of what is not there: %v", err)
+	}
+}
+
+func TestResendMakesARow(t *testing.T) {
+	h := newHeld(t, policy.Relay)
+	id := h.journal.NewID()
+	body := h.journal.NewBody(id)
+	if _, err := body.Write([]byte("Subject: x\r\n\r\nx\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	e := envelope("bob@corp.test", "carol@corp.test")
+	e.Front = policy.Relay
+	commit(t, h.journal, store.Change{Message: id, Envelope: &e, Body: body, Events: []policy.Event{
+		{Kind: policy.Accepted, Time: e.Received}, {Kind: policy.RelayedRemote, Time: e.Received, Recipients: []int{0}},
+		{Kind: policy.Bounced, Time: e.Received, Recipients: []int{1}},
+	}})
+	h.id = id
+	if err := h.Resend(t.Context(), id, nil, "mailbox made", "api:test"); err != nil {
+		t.Fatal(err)
+	}
+	if states := h.states(t); states != "relayed_remote bounced queued" {
+		t.Errorf("states %s", states)
+	}
+}
+
+// What is said of a group is said of its members: it is they who count.
+func TestCancelOfAGroupAtPostfix(t *testing.T) {
+	h := newHeld(t, policy.Milter)
+	for _, member := range []policy.Address{"ann@corp.test", "eve@corp.test"} {
+		commit(t, h.journal, store.Change{Message: h.id, Events: []policy.Event{{
+			Kind: policy.Deferred, Time: time.Now().UTC(), Recipients: []int{0}, Member: member,
+		}}})
+	}
+	h.helper.listener.Close()
+	for _, only := range [][]int{nil, {0, 1}} {
+		outcomes, err := h.Cancel(t.Context(), h.id, only, "wrong", "api:test")
+		if err != nil || len(outcomes) != 3 {
+			t.Fatalf("outcomes %v, error %v", outcomes, err)
+		}
+		for _, o := range outcomes {
+			if o.Recipient == 0 || o.Code != codeRetrying {
+				t.Errorf("outcome %+v", o)
+			}
+		}
+	}
+}

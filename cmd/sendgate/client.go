@@ -29,6 +29,7 @@ type client struct {
 	base  string // "http://host:port" without a path
 	where string // the same for people
 	token string
+	in    io.Reader
 	out   io.Writer
 	err   io.Writer
 	lang  string // "en" or "zh"
@@ -56,6 +57,7 @@ func newClientCommand(use, short string, args cobra.PositionalArgs, do func(ctx 
 			if err != nil {
 				return err
 			}
+			c.in = cmd.InOrStdin()
 			return do(cmd.Context(), c, args)
 		},
 	}
@@ -125,7 +127,7 @@ func (c *client) useServer(server string) error {
 
 func (c *client) useSocket(path string) {
 	c.base, c.where = "http://sendgate", path // the host goes nowhere
-	c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	c.http.Transport = &http.Transport{ExpectContinueTimeout: time.Second, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)
 	}}
@@ -151,6 +153,22 @@ func (c *client) exchange(ctx context.Context, method, path string, body, v any)
 	if err != nil {
 		return nil, err
 	}
+	return c.decode(resp, v)
+}
+
+// upload sends octets of any number for as long as it takes. They are sent when the server wants them.
+func (c *client) upload(ctx context.Context, path string, octets io.Reader, v any) ([]byte, error) {
+	resp, err := c.send(ctx, http.MethodPost, path, io.NopCloser(octets), http.Header{
+		"Content-Type": {"application/octet-stream"}, "Expect": {"100-continue"}, // RFC 9110 10.1.1
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.decode(resp, v)
+}
+
+// decode reads an answer into v and gives it as it came.
+func (c *client) decode(resp *http.Response, v any) ([]byte, error) {
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
@@ -162,25 +180,26 @@ func (c *client) exchange(ctx context.Context, method, path string, body, v any)
 	return raw, nil
 }
 
-// request gives the response when it is a success, else the problem as an error.
+// request sends a body as JSON, nil for none; header is for requests without one.
 func (c *client) request(ctx context.Context, method, path string, body any, header http.Header) (*http.Response, error) {
-	var reader io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return nil, fmt.Errorf("encode the request: %w", err)
-		}
-		reader = bytes.NewReader(b)
+	if body == nil {
+		return c.send(ctx, method, path, nil, header)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, reader)
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode the request: %w", err)
+	}
+	return c.send(ctx, method, path, bytes.NewReader(b), http.Header{"Content-Type": {"application/json"}})
+}
+
+// send gives the response when it is a success, else the problem as an error.
+func (c *client) send(ctx context.Context, method, path string, body io.Reader, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
 	if err != nil {
 		return nil, err
 	}
 	for name, values := range header {
 		req.Header[name] = values
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)

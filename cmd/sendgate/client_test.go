@@ -69,6 +69,44 @@ var (
 		},
 	}
 
+	grouped = web.MessageDetail{
+		ID: second, From: "alice@corp.example", Subject: "Report", Received: noon, Identity: "alice", Size: 4096,
+		State: policy.StateDeferred, Label: policy.Label{EN: "Delivering (2/5)", ZH: "投递中 (2/5)"},
+		Recipients: []web.Recipient{
+			{Address: "team@corp.example", State: policy.StateDeferred, Label: policy.Label{EN: "Delivering (1/3)", ZH: "投递中 (1/3)"}, Since: noon, Members: 3},
+			{Address: "ann@corp.example", Group: "team@corp.example", State: policy.StateDeliveredMailbox, Label: policy.LabelMailbox, Since: noon, Evidence: "maildir"},
+			{Address: "eve@corp.example", Group: "team@corp.example", State: policy.StateBounced, Label: policy.LabelReturned, Since: noon, Superseded: true,
+				Reply: "host mx.corp.example[192.0.2.5] said: 550-5.7.1 Our system has detected that this message is 550-5.7.1 likely unsolicited mail. 550 5.7.1 See the policy (in reply to end of DATA command)"},
+			{Address: "eve@corp.example", Group: "team@corp.example", State: policy.StateDeliveredMailbox, Label: policy.LabelMailbox, Since: noon.Add(time.Hour), Attempt: 2, Reply: "250 2.0.0 Ok"},
+			{Address: "张伟@corp.example", Group: "team@corp.example", State: policy.StateDeferred, Label: policy.LabelDelivering, Since: noon, Reply: "451 4.7.1 later", Attempts: 3, NextTry: noon.Add(6 * time.Minute)},
+			{Address: "list@corp.example", State: policy.StateQueued, Label: policy.LabelDelivering, Since: noon, Members: 1},
+			{Address: "bob@corp.example", Group: "list@corp.example", State: policy.StateQueued, Label: policy.LabelDelivering, Since: noon},
+			{Address: "zoe@example.net", State: policy.StateAsyncBounced, Label: policy.LabelReturned, Since: noon, Evidence: "550-5.1.1 The account\r\n550 5.1.1 does not exist"},
+		},
+		Timeline: []web.TimelineEntry{
+			{Time: noon, Kind: policy.Accepted, Actor: "smtp", Recipients: []string{"team@corp.example", "list@corp.example", "zoe@example.net"}},
+			{Time: noon, Kind: policy.Expanded, Recipients: []string{"team@corp.example"}, Member: "ann@corp.example", QueueID: "4bX", Upstream: "mx1/postfix"},
+			{Time: noon, Kind: policy.Bounced, Recipients: []string{"team@corp.example"}, Member: "eve@corp.example", Reply: "550-5.7.1 no\n550 5.7.1 never", QueueID: "4bX"},
+			{Time: noon, Kind: policy.Deferred, Recipients: []string{"team@corp.example"}, Member: "张伟@corp.example", NextTry: noon.Add(6 * time.Minute), Reply: "451 4.7.1 later"},
+			{Time: noon, Kind: policy.AsyncBounced, Recipients: []string{"zoe@example.net"}, Evidence: "550-5.1.1 The account\r\n550 5.1.1 does not exist"},
+			{Time: noon, Kind: policy.Dequeued, Recipients: []string{"team@corp.example", "list@corp.example"}, QueueID: "4bX", Upstream: "mx1/postfix"},
+			{Time: noon.Add(time.Hour), Kind: policy.Resent, Actor: "api:ops", Recipients: []string{"eve@corp.example"}, Until: noon.Add(time.Hour), Reason: "mailbox made"},
+		},
+	}
+
+	sources = []web.Source{
+		{Name: "mail.log", State: web.SourceCaughtUp, LastLine: noon},
+		{Name: "journal", State: web.SourceFollowing, LagSeconds: 90, LastLine: noon.Add(-90 * time.Second),
+			Gaps: []web.Gap{{From: noon.Add(-2 * time.Hour), To: noon.Add(-time.Hour), Reason: "rotated twice while sendgate was down"}}},
+		{Name: "old.log", State: web.SourceError, Error: "open old.log: permission denied"},
+		{Name: "newer", State: "paused"},
+	}
+
+	counted = web.Stats{
+		Since: noon, Hours: 24, Recipients: 20000, UnknownRatio: 0.0005, Tracking: sources[:1],
+		Labels: []web.LabelCount{{Label: policy.LabelDelivering, Recipients: 10}, {Label: policy.LabelRemote, Recipients: 19980}, {Label: policy.LabelUnknown, Recipients: 10}},
+	}
+
 	recalled = web.Recall{
 		ID: second, Status: "in_progress", Overall: "in_progress", Requested: noon, Actor: "api:ops", Reason: "wrong file",
 		SuccessCount: 1, FailureCount: 1, ProcessingCount: 1,
@@ -104,6 +142,11 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 		"POST /api/v1/recalls":                         recalled,
 		"GET /api/v1/recalls":                          web.RecallList{Recalls: []web.Recall{recalled}},
 		"GET /api/v1/recalls/" + second:                recalled,
+		"GET /api/v1/messages/" + second:               grouped,
+		"POST /api/v1/messages/" + second + "/resend":  grouped,
+		"GET /api/v1/stats":                            counted,
+		"GET /api/v1/tracking":                         web.Tracking{Sources: sources},
+		"POST /api/v1/tracking/import":                 web.ImportReport{Lines: 1000000, Entries: 4000, Events: 17},
 	}}
 	f.Server = httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(f.Close)
@@ -175,6 +218,11 @@ func TestTablesInBothLanguages(t *testing.T) {
 		"recall":   {"recall", first, "--reason", "wrong file"},
 		"recalls":  {"recalls"},
 		"recalled": {"recalls", second},
+		"groups":   {"show", second},
+		"resend":   {"resend", second},
+		"stats":    {"stats"},
+		"tracking": {"tracking"},
+		"import":   {"track", "--import", "-"},
 	} {
 		for _, lang := range []string{"en", "zh"} {
 			t.Run(name+"."+lang, func(t *testing.T) {
@@ -203,6 +251,10 @@ func TestWhatTheCommandsAskFor(t *testing.T) {
 		"cancel for some": {[]string{"cancel", first, "--reason", "x", "--recipient", "a@b.c", "--recipient", "d@e.f"}, []string{"POST /api/v1/messages/" + first + `/cancel {"reason":"x","recipients":["a@b.c","d@e.f"]}`}},
 		"recall":          {[]string{"recall", first, "--query", "from:bob", "--reason", "x", "--recipient", "a@b.c", "--dry-run", "--read-too", "--individual"}, []string{"POST /api/v1/recalls " + `{"message_ids":["` + first + `"],"query":"from:bob","recipients":["a@b.c"],"reason":"x","unread_only":false,"group_mode":"individual","dry_run":true}`}},
 		"plain recall":    {[]string{"recall", first}, []string{"POST /api/v1/recalls " + `{"message_ids":["` + first + `"],"unread_only":true}`}},
+		"resend":          {[]string{"resend", second}, []string{"POST /api/v1/messages/" + second + "/resend {}"}},
+		"resend to some":  {[]string{"resend", second, "--recipient", "a@b.c", "--recipient", "d@e.f", "--reason", "x"}, []string{"POST /api/v1/messages/" + second + `/resend {"recipients":["a@b.c","d@e.f"],"reason":"x"}`}},
+		"stats":           {[]string{"stats", "--hours", "2"}, []string{"GET /api/v1/stats?hours=2"}},
+		"tracking":        {[]string{"tracking", "--token", "demo"}, []string{"GET /api/v1/tracking as Bearer demo"}},
 		"recalls":         {[]string{"recalls", "--limit", "2", "--cursor", second}, []string{"GET /api/v1/recalls?cursor=" + second + "&limit=2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,6 +271,7 @@ func TestJSONIsTheAnswerAsItCame(t *testing.T) {
 	for _, args := range [][]string{
 		{"messages"}, {"show", first}, {"release", first}, {"hold", first, "--for", "10m"}, {"cancel", first, "--reason", "x"},
 		{"recall", first, "--reason", "x"}, {"recalls"}, {"recalls", second},
+		{"resend", second}, {"stats"}, {"tracking"}, {"track", "--import", "-"},
 	} {
 		f := newFakeAPI(t)
 		for k := range f.answer {
@@ -239,6 +292,12 @@ func TestErrorsAndTheirExitCodes(t *testing.T) {
 	invalid.Errors[0].Location = "query.limit"
 	f.answer["GET /api/v1/recalls"] = invalid
 	f.answer["GET /api/v1/recalls/"+first] = "<html>"
+	noBody := &web.Problem{Code: "no_body"}
+	noBody.Status, noBody.Detail = 409, "sendgate has no copy of this message (milter mode): send it again from the Sent folder"
+	f.answer["POST /api/v1/messages/"+first+"/resend"] = noBody
+	notAdmin := &web.Problem{Code: "permission_denied"}
+	notAdmin.Status, notAdmin.Detail = 403, "this needs a token with the role admin"
+	f.answer["POST /api/v1/tracking/import"] = notAdmin
 	failed := recalled
 	failed.Overall = "all_failed"
 	closed := httptest.NewServer(nil)
@@ -265,6 +324,13 @@ func TestErrorsAndTheirExitCodes(t *testing.T) {
 		"hold until nonsense":  {[]string{"hold", first, "--until", "noon"}, 2, `--until "noon": write a time as 2026-11-21T10:31:05+08:00`},
 		"recall of nothing":    {[]string{"recall", "--reason", "x"}, 2, "name messages by their ids, or find them with --query"},
 		"server and socket":    {[]string{"messages", "--socket", "/x"}, 2, "--server and --socket exclude each other"},
+		"resend refused":       {[]string{"resend", first}, 1, "resend " + first + ": sendgate has no copy of this message (milter mode): send it again from the Sent folder"},
+		"resend of nothing":    {[]string{"resend"}, 2, "accepts 1 arg(s), received 0; usage: sendgate resend ID [flags]"},
+		"track nothing":        {[]string{"track"}, 2, "name the logs to read: --import FILE, and more of them"},
+		"import nothing":       {[]string{"track", "--import"}, 2, "name the logs to read: --import FILE, and more of them"},
+		"files without a verb": {[]string{"track", "mail.log"}, 2, "name the logs to read: --import FILE, and more of them"},
+		"no such log":          {[]string{"track", "--import", "/no/such/mail.log"}, 1, "import /no/such/mail.log: open /no/such/mail.log: no such file or directory"},
+		"import refused":       {[]string{"track", "--import", "-"}, 1, "import -: this needs a token with the role admin"},
 		"token for no role":    {[]string{"token", "new", "ops", "--role", "king"}, 2, "role: king: not a role: use admin, operator, auditor, user"},
 		"token for nobody":     {[]string{"token", "new", "a b"}, 2, "name: a b: a token needs a name without spaces: it is what people see in events"},
 	} {
@@ -315,7 +381,8 @@ func TestEmptyLists(t *testing.T) {
 	f := newFakeAPI(t)
 	f.answer["GET /api/v1/messages"] = web.MessageList{}
 	f.answer["GET /api/v1/recalls"] = web.RecallList{}
-	for command, want := range map[string]string{"messages": "没有邮件\n", "recalls": "没有撤回记录\n"} {
+	f.answer["GET /api/v1/tracking"] = web.Tracking{}
+	for command, want := range map[string]string{"messages": "没有邮件\n", "recalls": "没有撤回记录\n", "tracking": "未跟踪任何日志\n"} {
 		if out, _, err := f.sendgate(t, command, "--lang", "zh"); err != nil || out != want {
 			t.Errorf("%s: %q %v", command, out, err)
 		}

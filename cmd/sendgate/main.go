@@ -65,8 +65,9 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		newServeCommand(), newDemoCommand(), newCheckCommand(), newRepairCommand(), newHealthcheckCommand(), newPostfixHelperCommand(), newDoctorCommand(),
-		newMessagesCommand(), newShowCommand(), newReleaseCommand(), newHoldCommand(), newCancelCommand(),
-		newRecallCommand(), newRecallsCommand(), newTailCommand(), newTokenCommand(), newVersionCommand(),
+		newMessagesCommand(), newShowCommand(), newReleaseCommand(), newHoldCommand(), newCancelCommand(), newResendCommand(),
+		newRecallCommand(), newRecallsCommand(), newTailCommand(), newStatsCommand(), newTrackingCommand(), newTrackCommand(),
+		newTokenCommand(), newVersionCommand(),
 	)
 	markUsageErrors(root)
 	return root

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -56,64 +57,130 @@ func (c *client) printMessage(m *web.MessageDetail) error {
 	return nil
 }
 
+// recipients lists them: members are indented under their group, attempts follow each other.
 func (c *client) recipients(list []web.Recipient) *table {
 	var t table
 	t.add(c.headings("recipient", "state", "since", "reply")...)
 	for i := range list {
 		r := &list[i]
-		t.add(r.Address, r.Label.In(c.lang), clock(r.Since), c.notes(r))
+		address := r.Address
+		if r.Group != "" {
+			address = "  " + address
+		}
+		t.addLines([]string{address, r.Label.In(c.lang), clock(r.Since)}, c.notes(r))
 	}
 	return &t
 }
 
 // notes gathers what is worth knowing of a recipient beside its state.
-func (c *client) notes(r *web.Recipient) string {
-	var notes []string
-	if r.Reply != "" {
-		notes = append(notes, r.Reply)
+func (c *client) notes(r *web.Recipient) []string {
+	var before, after facts
+	before.add(r.Members == 1, c.say("one member"))
+	before.add(r.Members > 1, c.say("members", r.Members))
+	before.add(r.Attempt > 1, c.say("attempt", r.Attempt))
+	text := r.Reply
+	if text == "" && (r.State.Failed() || r.State == policy.StateUnknown) {
+		text = r.Evidence
 	}
-	if r.Reason != "" {
-		notes = append(notes, r.Reason)
+	after.add(r.Reason != "", r.Reason)
+	after.add(r.State == policy.StateHeld, c.say("on hold"))
+	after.add(r.Attempts > 1, c.say("tries", r.Attempts))
+	after.add(!r.NextTry.IsZero(), c.say("next try", clock(r.NextTry)))
+	after.add(r.MayBeDuplicate, c.say("duplicate"))
+	after.add(r.Superseded, c.say("superseded"))
+	return around(before, replyLines(text), after)
+}
+
+// facts are short texts that stand in one line.
+type facts []string
+
+func (f *facts) add(known bool, text string) {
+	if known {
+		*f = append(*f, text)
 	}
-	if r.State == policy.StateHeld {
-		notes = append(notes, c.say("on hold"))
+}
+
+// around puts facts before the first line of a reply and behind its last.
+func around(before facts, reply []string, after facts) []string {
+	if len(reply) == 0 {
+		return []string{strings.Join(append(before, after...), "; ")}
 	}
-	if !r.NextTry.IsZero() {
-		notes = append(notes, c.say("next try", clock(r.NextTry)))
+	last := len(reply) - 1
+	reply[last] = strings.Join(append(facts{reply[last]}, after...), "; ")
+	reply[0] = strings.Join(append(before, reply[0]), "; ")
+	return reply
+}
+
+// multiline finds the beginning of a reply of several lines (RFC 5321 4.2.1).
+var multiline = regexp.MustCompile(`\b[245][0-9][0-9]-`)
+
+// replyLines gives the lines of a reply, also of one that a log has joined with blanks, as
+// "550-5.7.1 no 550 5.7.1 never".
+func replyLines(text string) (lines []string) {
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		lines = append(lines, splitReply(line)...)
 	}
-	if r.MayBeDuplicate {
-		notes = append(notes, c.say("duplicate"))
+	return lines
+}
+
+func splitReply(line string) (lines []string) {
+	first := multiline.FindStringIndex(line)
+	if first == nil {
+		return []string{line}
 	}
-	return strings.Join(notes, "; ")
+	start := 0
+	again := regexp.MustCompile(" " + line[first[0]:first[0]+3] + "[- ]")
+	for _, at := range again.FindAllStringIndex(line, -1) {
+		if at[0] < first[1] {
+			continue
+		}
+		lines, start = append(lines, line[start:at[0]]), at[0]+1
+		if line[at[1]-1] == ' ' {
+			break // the last
+		}
+	}
+	return append(lines, line[start:])
 }
 
 func (c *client) timeline(m *web.MessageDetail) *table {
 	var t table
 	t.add(c.headings("time", "event", "who", "about", "more")...)
+	envelope := 0
+	for i := range m.Recipients {
+		if m.Recipients[i].Group == "" && m.Recipients[i].Attempt <= 1 {
+			envelope++
+		}
+	}
 	for i := range m.Timeline {
 		e := &m.Timeline[i]
-		t.add(clock(e.Time), c.kind(e.Kind), e.Actor, c.about(e.Recipients, len(m.Recipients)), c.more(e))
+		t.addLines([]string{clock(e.Time), c.kind(e.Kind), e.Actor, c.about(e, envelope)}, c.more(e))
 	}
 	return &t
 }
 
-// about names whom an event concerns: all, one, or how many.
-func (c *client) about(addresses []string, all int) string {
+// about names whom an event concerns: the member of a group, all, one, or how many.
+func (c *client) about(e *web.TimelineEntry, all int) string {
+	n := len(e.Recipients)
 	switch {
-	case len(addresses) == 1 && all != 1:
-		return addresses[0]
-	case len(addresses) == 0, len(addresses) == all:
+	case e.Member != "" && n == 1:
+		return e.Member + " (" + e.Recipients[0] + ")"
+	case e.Member != "":
+		return e.Member
+	case n == 1 && all != 1:
+		return e.Recipients[0]
+	case n == 0, n == all:
 		return c.say("all")
 	}
-	return c.say("recipients", len(addresses))
+	return c.say("recipients", n)
 }
 
-// more gathers the facts of an event.
 // when says what the time in an event means. A hold has two: people are promised the one, mail leaves
 // a little later.
 func (c *client) when(e *web.TimelineEntry) string {
 	switch {
-	case e.Until.IsZero(), e.Kind == policy.Released, e.Kind == policy.Offered: // now
+	case !e.NextTry.IsZero():
+		return c.say("next try", clock(e.NextTry))
+	case e.Until.IsZero(), e.Kind == policy.Released, e.Kind == policy.Offered, e.Kind == policy.Resent: // now
 		return ""
 	case !e.RecallUntil.IsZero():
 		return c.say("recall until", clock(e.RecallUntil), e.Until.Local().Format(time.TimeOnly))
@@ -123,18 +190,18 @@ func (c *client) when(e *web.TimelineEntry) string {
 	return c.say("until", clock(e.Until))
 }
 
-func (c *client) more(e *web.TimelineEntry) string {
-	var facts []string
-	if when := c.when(e); when != "" {
-		facts = append(facts, when)
+// more gathers the facts of an event.
+func (c *client) more(e *web.TimelineEntry) []string {
+	var before, after facts
+	for _, text := range []string{c.when(e), e.Rule, e.Reason} {
+		before.add(text != "", text)
 	}
-	for _, fact := range []string{e.Rule, e.Reason, e.Reply, e.QueueID, e.Upstream} {
-		if fact != "" {
-			facts = append(facts, fact)
-		}
+	text := e.Reply
+	if text == "" && (e.Kind == policy.Bounced || e.Kind == policy.AsyncBounced || e.Kind == policy.Expired) {
+		text = e.Evidence
 	}
-	if e.MayBeDuplicate {
-		facts = append(facts, c.say("duplicate"))
-	}
-	return strings.Join(facts, "; ")
+	after.add(e.QueueID != "", e.QueueID)
+	after.add(e.Upstream != "", e.Upstream)
+	after.add(e.MayBeDuplicate, c.say("duplicate"))
+	return around(before, replyLines(text), after)
 }

@@ -24,6 +24,14 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, row)
 }
 
+// addLines appends a row whose last cell has lines, each after the first in a row of its own.
+func (t *table) addLines(cells, lines []string) {
+	for _, line := range lines {
+		t.add(append(cells[:len(cells):len(cells)], line)...)
+		cells = make([]string, len(cells))
+	}
+}
+
 // write prints the rows with two spaces between the columns and none at the end of a line.
 func (t *table) write(w io.Writer) error {
 	var widths []int

@@ -109,12 +109,12 @@ func (c *client) printRecord(data []byte) error {
 func (c *client) liveLine(r *web.LiveRecord, e *web.TimelineEntry) string {
 	parts := []string{clock(e.Time), r.ID, c.kind(e.Kind)}
 	if r.State != "" { // else it is about no message
-		parts = append(parts, c.sender(r.From), "->", c.about(e.Recipients, r.RecipientCount))
+		parts = append(parts, c.sender(r.From), "->", c.about(e, r.RecipientCount))
 		if r.Subject != "" {
 			parts = append(parts, fmt.Sprintf("%q", cut(r.Subject, subjectCells)))
 		}
 	}
-	if more := c.more(e); more != "" {
+	if more := strings.Join(c.more(e), " "); more != "" {
 		parts = append(parts, more)
 	}
 	return strings.Join(parts, " ")

@@ -54,6 +54,26 @@ var words = map[string]policy.Label{
 	"reconnecting":  {EN: "the stream broke off, connecting again", ZH: "连接中断，正在重新连接"},
 	"token":         {EN: "The token, shown only this once:", ZH: "令牌（仅显示这一次）："},
 	"token config":  {EN: "Add this line to api.tokens in the configuration, and reload:", ZH: "请将下面一行加入配置的 api.tokens，然后重新加载："},
+	"members":       {EN: "%d members", ZH: "%d 个成员"},
+	"one member":    {EN: "1 member", ZH: "1 个成员"},
+	"attempt":       {EN: "attempt %d", ZH: "第 %d 次发送"},
+	"superseded":    {EN: "sent again", ZH: "已重新发送"},
+	"tries":         {EN: "tried %d times", ZH: "已尝试 %d 次"},
+	"count":         {EN: "RECIPIENTS", ZH: "收件人数"},
+	"counted":       {EN: "%d recipients since %s, %.3f%% unknown", ZH: "%d 个收件人（%s 起），状态未知占 %.3f%%"},
+	"log":           {EN: "LOG", ZH: "日志"},
+	"source state":  {EN: "STATE", ZH: "状态"},
+	"lag":           {EN: "LAG", ZH: "延迟"},
+	"last line":     {EN: "LAST LINE", ZH: "最后一行"},
+	"gap from":      {EN: "MISSING FROM", ZH: "缺失自"},
+	"gap to":        {EN: "TO", ZH: "至"},
+	"following":     {EN: "reading", ZH: "读取中"},
+	"caught_up":     {EN: "up to date", ZH: "已读到最新"},
+	"error":         {EN: "cannot be read", ZH: "无法读取"},
+	"not tracked":   {EN: "no logs are followed", ZH: "未跟踪任何日志"},
+	"lines":         {EN: "LINES", ZH: "行数"},
+	"entries":       {EN: "ENTRIES", ZH: "投递记录"},
+	"events":        {EN: "EVENTS", ZH: "事件"},
 	"nothing taken": {EN: "nothing could be taken back", ZH: "没有可撤回的收件人"},
 }
 
@@ -91,6 +111,7 @@ var kinds = map[policy.Kind]policy.Label{
 	policy.Boosted:          {EN: "boosted", ZH: "临时提额"},
 	policy.ConfigChanged:    {EN: "configuration changed", ZH: "配置变更"},
 	policy.Login:            {EN: "login", ZH: "登录"},
+	policy.Dequeued:         {EN: "left the queue", ZH: "已离开队列"},
 }
 
 // language takes what was asked for, else the locale, in the order of setlocale(3).

@@ -59,6 +59,7 @@ type settings struct {
 	upstream string // the entry of the upstream, from its second key on
 	hold     time.Duration
 	delivery string // further keys of the delivery section, one a line
+	track    string // the track section; empty is none
 }
 
 // startGateway runs a gateway until the test ends.
@@ -88,7 +89,7 @@ api:
   listen: %[7]q
   socket: ""
   tokens: [{name: e2e, role: admin, sha256: %[8]s}]
-`, g.dir, g.smtp, certFile, keyFile, indent(s.upstream), s.hold, g.api, apiTokenHash, s.delivery), g.dir, "sendgate.yaml")
+`, g.dir, g.smtp, certFile, keyFile, indent(s.upstream), s.hold, g.api, apiTokenHash, s.delivery)+s.track, g.dir, "sendgate.yaml")
 	g.start(t)
 	t.Cleanup(func() { g.end(t) })
 	return g
@@ -141,8 +142,20 @@ func (g *gateway) kill(t *testing.T) {
 	<-g.process.done
 }
 
-// call asks the API and decodes its answer into result.
+// call asks the API, which has to agree, and decodes its answer into result.
 func (g *gateway) call(t *testing.T, method, path string, body, result any) {
+	t.Helper()
+	text, status := g.ask(t, method, path, body)
+	if status >= 300 {
+		t.Fatalf("%s %s: %d\n%s", method, path, status, text)
+	}
+	if err := json.Unmarshal(text, result); err != nil {
+		t.Fatalf("%s %s: %v\n%s", method, path, err, text)
+	}
+}
+
+// ask gives the answer of the API and its status.
+func (g *gateway) ask(t *testing.T, method, path string, body any) (text []byte, status int) {
 	t.Helper()
 	var payload bytes.Buffer
 	if body != nil {
@@ -161,31 +174,35 @@ func (g *gateway) call(t *testing.T, method, path string, body, result any) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
+	if text, err = io.ReadAll(response.Body); err != nil {
 		t.Fatal(err)
 	}
-	if response.StatusCode >= 300 {
-		t.Fatalf("%s %s: %s\n%s", method, path, response.Status, text)
-	}
-	if err := json.Unmarshal(text, result); err != nil {
-		t.Fatalf("%s %s: %v\n%s", method, path, err, text)
-	}
+	return text, response.StatusCode
 }
 
 // detail is what the tests read of a message.
 type detail struct {
-	State, Identity, Login string
-	Recipients             []struct {
-		Address, State, Reply string
-		OriginalAddress       string `json:"original_address"`
-		QueueID               string `json:"queue_id"`
-		MayBeDuplicate        bool   `json:"may_be_duplicate"`
-	}
-	Timeline []event
+	ID, Subject, State, Identity, Login string
+	Recipients                          []row
+	Timeline                            []event
 }
 
-type event struct{ Kind, Actor, Reason, Evidence string }
+// row is a recipient, a member of a group, or another attempt.
+type row struct {
+	Address, Group, State, Reply, Evidence string
+	Label                                  struct{ EN string }
+	Members, Attempt                       int
+	Superseded                             bool
+	NextTry                                time.Time `json:"next_try"`
+	OriginalAddress                        string    `json:"original_address"`
+	QueueID                                string    `json:"queue_id"`
+	MayBeDuplicate                         bool      `json:"may_be_duplicate"`
+}
+
+type event struct {
+	Kind, Actor, Reason, Evidence string
+	QueueID                       string `json:"queue_id"`
+}
 
 // has reports whether something of the kind has happened to the message.
 func (d detail) has(kind string) bool {

@@ -36,6 +36,7 @@ type holdSettings struct {
 	boxes  *dovecot // nil: there are no mailboxes
 	world  string   // where other mail goes instead of the sink
 	mainCf []string
+	track  func(mta *postfix) string // the track section; nil is none
 	// between stands between Postfix and the gateway when it is set; it gives the socket that Postfix
 	// connects to.
 	between func(socket string) string
@@ -61,7 +62,11 @@ func startHolding(t *testing.T, s holdSettings) *holding {
 		"smtpd_milters = unix:" + atPostfix,
 		"milter_default_action = tempfail",
 	}, s.mainCf...)...)
-	write(t, h.config(s.hold), h.dir, "sendgate.yaml")
+	config := h.config(s.hold)
+	if s.track != nil {
+		config += s.track(h.mta)
+	}
+	write(t, config, h.dir, "sendgate.yaml")
 	h.startHelper(t)
 	h.start(t)
 	t.Cleanup(func() {

@@ -38,7 +38,7 @@ func startPostfix(t *testing.T, boxes *dovecot, relayhost string, more ...string
 	write(t, p.mainCf(boxes, relayhost, keyFile)+strings.Join(more, "\n")+"\n", p.dir, "etc", "main.cf")
 	write(t, p.masterCf(), p.dir, "etc", "master.cf")
 	p.writeUsers(t, "alice", "bob", "carol", "dave")
-	write(t, "team@corp.test alice@corp.test, bob@corp.test\n", p.dir, "etc", "aliases")
+	write(t, "team@corp.test alice@corp.test, bob@corp.test\neveryone@corp.test alice@corp.test, bob@corp.test, carol@corp.test\n", p.dir, "etc", "aliases")
 	t.Cleanup(func() {
 		p.stop(t)
 		if t.Failed() {
@@ -134,6 +134,7 @@ func (p *postfix) masterCf() string {
 %s inet n - n - - smtpd
   -o syslog_name=postfix/reinject
   -o smtpd_milters=
+  -o smtpd_sender_restrictions=
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr

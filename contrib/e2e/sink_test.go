@@ -11,13 +11,33 @@ import (
 	"testing"
 )
 
-// sink is the rest of the world: an SMTP server that takes everything and remembers it with the
+// sink is the rest of the world: an SMTP server that takes everything, unless it is told to refuse,
+// and remembers it with the
 // parameters as they were written. It is our own, because go-smtp's refuses the ORCPT that Postfix
 // writes for a UTF-8 address.
 type sink struct {
 	address string
 	mu      sync.Mutex
 	taken   []sunk
+	refusal func(verb string, m sunk) string
+}
+
+// refuse has the sink ask what to answer instead of 250: to the last recipient of a message (verb
+// RCPT) and to its data (verb DATA); "" is 250.
+func (s *sink) refuse(refusal func(verb string, m sunk) string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusal = refusal
+}
+
+// judge gives the answer that refuses a command, "" for none.
+func (s *sink) judge(verb string, m sunk) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refusal == nil {
+		return ""
+	}
+	return s.refusal(verb, m)
 }
 
 // sunk is a message as the sink got it.
@@ -84,12 +104,26 @@ func (s *sink) serve(conn net.Conn) {
 			message = sunk{mail: line[len("MAIL FROM:"):]}
 			say("250 2.1.0 Ok")
 		case "RCPT":
-			message.rcpt = append(message.rcpt, line[len("RCPT TO:"):])
+			asked := message
+			asked.rcpt = append(slices.Clip(message.rcpt), line[len("RCPT TO:"):])
+			if no := s.judge(verb, asked); no != "" {
+				say(no)
+				continue
+			}
+			message = asked
 			say("250 2.1.5 Ok")
 		case "DATA":
+			if len(message.rcpt) == 0 { // the client sent it in one go with what was refused
+				say("554 5.5.1 No valid recipients")
+				continue
+			}
 			say("354 Go on")
 			if message.data, err = readData(r); err != nil {
 				return
+			}
+			if no := s.judge(verb, message); no != "" {
+				say(no)
+				continue
 			}
 			say("250 2.0.0 Ok: queued as " + s.take(message))
 		case "QUIT":

@@ -89,16 +89,19 @@ func (s *Scheduler) delivery(v *snapshot, upstream string, t *task) Delivery {
 		ID: id, Envelope: &v.message.Envelope, Upstream: upstream,
 		Open: func() (io.ReadCloser, error) { return s.journal.Body(id) },
 	}
-	limit := s.limit(&v.message)
+	limit, counted := s.limit(&v.message), 0
 	for i := range v.recipients {
 		r := &v.recipients[i]
+		if r.Counted() {
+			counted++
+		}
 		if !deliverable(r, limit) || s.sender.Upstream(&v.message.Envelope, r.Address) != upstream {
 			continue
 		}
 		d.Recipients = append(d.Recipients, *r)
 		d.MayBeDuplicate = d.MayBeDuplicate || r.MayBeDuplicate || s.suspect(t, r)
 	}
-	d.Partial = len(d.Recipients) < len(v.recipients)
+	d.Partial = len(d.Recipients) < counted
 	return d
 }
 

@@ -14,7 +14,8 @@
 //	tried     attempt.go asks the [Sender], results.go turns the outcomes into events
 //	settled   notices through the [Bouncer], then one commit with results and notices
 //
-// What was deferred goes back into the timetable. person.go and cancel.go are what people ask for.
+// What was deferred goes back into the timetable. person.go, cancel.go and resend.go are what people
+// ask for: a resend makes new rows, which wait in our queue as after a release.
 //
 // # Races
 //

@@ -26,6 +26,8 @@ type memory struct {
 	records []store.Record
 	grown   chan struct{}
 	refuse  error // what Commit answers
+
+	unreadable error // what Timeline answers
 }
 
 func newMemory() *memory { return &memory{rows: map[policy.ID]*snapshot{}, grown: make(chan struct{})} }
@@ -41,7 +43,7 @@ func (j *memory) Commit(_ context.Context, c store.Change) (uint64, error) {
 		if c.Envelope == nil {
 			return 0, store.ErrNotFound
 		}
-		v = &snapshot{message: store.Message{ID: c.Message, Envelope: *c.Envelope, Recipients: len(c.Envelope.Recipients)}}
+		v = &snapshot{message: store.Message{ID: c.Message, Envelope: *c.Envelope, BodySize: 16}}
 		for i, r := range c.Envelope.Recipients {
 			v.recipients = append(v.recipients, store.Recipient{Index: i, Recipient: r})
 		}
@@ -53,15 +55,15 @@ func (j *memory) Commit(_ context.Context, c store.Change) (uint64, error) {
 		}
 		v.message.Revision++
 	}
-	v.message.States, v.message.Due = map[policy.State]int{}, time.Time{}
+	for _, e := range c.Events {
+		v.recipients, _ = v.recipients.Apply(e)
+	}
+	v.message.States, v.message.Due, v.message.Recipients = map[policy.State]int{}, time.Time{}, len(v.recipients)
 	for i := range v.recipients {
 		r := &v.recipients[i]
-		for _, e := range c.Events {
-			if e.Concerns(i) {
-				r.Fate = r.Fate.Apply(e)
-			}
+		if r.Counted() {
+			v.message.States[r.State]++
 		}
-		v.message.States[r.State]++
 		if d := r.Due; !d.IsZero() && (v.message.Due.IsZero() || d.Before(v.message.Due)) {
 			v.message.Due = d
 		}
@@ -91,6 +93,20 @@ func (j *memory) Recipients(id policy.ID) (policy.Rows, error) {
 		return slices.Clone(v.recipients), nil
 	}
 	return nil, store.ErrNotFound
+}
+
+func (j *memory) Timeline(id policy.ID) (records []store.Record, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.unreadable != nil {
+		return nil, j.unreadable
+	}
+	for _, r := range j.records {
+		if r.Message == id {
+			records = append(records, r)
+		}
+	}
+	return records, nil
 }
 
 func (j *memory) Body(policy.ID) (io.ReadCloser, error) {

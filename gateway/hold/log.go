@@ -44,6 +44,10 @@ func (l mailLog) canceled(m *store.Message, recipients []store.Recipient, reason
 	l.log.Info("canceled", message(m, addresses(recipients, nil), zap.String("reason", reason), zap.String("actor", who))...)
 }
 
+func (l mailLog) resent(m *store.Message, recipients []store.Recipient, reason, who string) {
+	l.log.Info("resent", message(m, addresses(recipients, nil), zap.String("reason", reason), zap.String("actor", who))...)
+}
+
 func (l mailLog) unknown(m *store.Message, reason string) {
 	l.log.Warn("unknown", message(m, zap.String("reason", reason))...)
 }

@@ -20,19 +20,24 @@ type result struct {
 
 // results turns outcomes into events, one for all recipients that fared alike.
 func (s *Scheduler) results(m *store.Message, recipients []store.Recipient, outcomes []Outcome) []policy.Event {
-	age, now := s.age(m), s.now()
-	next := map[int]time.Time{} // by number of attempts: what failed together stays together
+	ages, now := s.ages(m, recipients), s.now()
+	type trial struct {
+		attempts int
+		age      time.Duration
+	}
+	next := map[trial]time.Time{} // what failed together stays together
 	at := map[result]int{}
 	var events []policy.Event
 	for i, o := range outcomes {
 		r := &recipients[i]
 		key := result{outcome: o}
 		if o.Kind == policy.Deferred {
-			if key.expired = s.cfg.Retry.expired(age); !key.expired {
-				if next[r.Attempts].IsZero() {
-					next[r.Attempts] = s.cfg.Retry.next(now, age, r.Attempts, rand.Float64())
+			if key.expired = s.cfg.Retry.expired(ages[i]); !key.expired {
+				t := trial{r.Attempts, ages[i]}
+				if next[t].IsZero() {
+					next[t] = s.cfg.Retry.next(now, t.age, t.attempts, rand.Float64())
 				}
-				key.until = next[r.Attempts]
+				key.until = next[t]
 			}
 		}
 		if _, known := at[key]; !known {
@@ -82,13 +87,13 @@ func (s *Scheduler) notices(m *store.Message, after []store.Recipient, outcomes 
 	failed := notice{about: "failed", send: s.bouncer.Failed}
 	delayed := notice{about: "delayed", send: s.bouncer.Delayed}
 	relayed := notice{about: "relayed", send: s.bouncer.Relayed}
-	age := s.age(m)
+	ages := s.ages(m, after)
 	for i := range after {
 		r := &after[i]
 		switch {
 		case r.State == policy.StateBounced, r.State == policy.StateExpired:
 			failed.recipients = append(failed.recipients, *r)
-		case s.cfg.Retry.noticeDue(r, age):
+		case s.cfg.Retry.noticeDue(r, ages[i]):
 			delayed.recipients = append(delayed.recipients, *r)
 		case r.Due.IsZero() && !outcomes[i].ReportsSuccess && slices.Contains(r.Notify, "SUCCESS"):
 			relayed.recipients = append(relayed.recipients, *r)

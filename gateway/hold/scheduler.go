@@ -188,13 +188,14 @@ func (s *Scheduler) clock() time.Duration { return time.Since(s.started) }
 // at converts a time of the journal; it is done once, when the time becomes known.
 func (s *Scheduler) at(due time.Time) time.Duration { return s.clock() + due.Sub(s.now()) }
 
-// age is how old a message is. A wall clock that was set forward does not make it older.
-func (s *Scheduler) age(m *store.Message) time.Duration {
+// steady is the time by which messages grow old: a wall clock that was set forward does not make them
+// older.
+func (s *Scheduler) steady() time.Time {
 	now, steady := s.now(), s.wall.Add(s.clock())
 	if steady.Before(now) {
-		now = steady
+		return steady
 	}
-	return now.Sub(m.Envelope.Received)
+	return now
 }
 
 // schedule puts a message into the timetable.

@@ -13,6 +13,7 @@ type Journal interface {
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 	Message(id policy.ID) (store.Message, error)
 	Recipients(id policy.ID) (policy.Rows, error)
+	Timeline(id policy.ID) ([]store.Record, error)
 	Body(id policy.ID) (io.ReadCloser, error)
 	Due(fn func(store.DueMessage) bool) error
 }
@@ -48,7 +49,7 @@ type Delivery struct {
 	// upstream is tried.
 	Open func() (io.ReadCloser, error)
 	// Partial is true when the message has other recipients as well: it was taken back from them, is
-	// done with them, or they belong to another upstream.
+	// done with them, or they belong to another upstream. Attempts that were repeated count as none.
 	Partial bool
 	// MayBeDuplicate is true when an earlier attempt was cut off by a crash.
 	MayBeDuplicate bool

@@ -28,6 +28,9 @@ type Config struct {
 	// MessageSize asks Postfix for the body of each message, so that its size is known. Rules that look
 	// at the body ask for it in any case.
 	MessageSize bool `yaml:"message_size"`
+	// Notifications reads the delivery status notifications (RFC 3464) that pass Postfix, for what no
+	// log can tell: a message that was refused after it had been accepted. It asks for bodies, too.
+	Notifications bool `yaml:"notifications"`
 	// MaxRecipients bounds one message.
 	MaxRecipients int `yaml:"max_recipients"`
 	// Connections bounds what is open at a time. Postfix has one for each smtpd that talks to a
@@ -69,6 +72,7 @@ func DefaultConfig() Config {
 		Networks:      []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		OnError:       OnErrorTempfail,
 		IDHeader:      IDHeader{Name: "X-Sendgate-ID"},
+		Notifications: true,
 		MaxRecipients: 10000,
 		Connections:   2000,
 		IdleTimeout:   2*time.Hour + 10*time.Second, // libmilter's default

@@ -112,6 +112,33 @@ func (s *Server) cancelMessage(ctx context.Context, in *cancelInput) (*messageOu
 	return s.answer(id)
 }
 
+// A ResendRequest says to whom a message is sent again, when not to all that failed.
+type ResendRequest struct {
+	Recipients []string `json:"recipients,omitempty" nullable:"false" maxItems:"20000" doc:"addresses, each of which has come to an end; none means all that failed"`
+	Reason     string   `json:"reason,omitempty" maxLength:"1000" doc:"kept with the message"`
+}
+
+type resendInput struct {
+	ID   string `path:"id" doc:"sendgate's own id of the message"`
+	Body ResendRequest
+}
+
+func (s *Server) resendMessage(ctx context.Context, in *resendInput) (*messageOutput, error) {
+	id, err := s.existing(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := s.chosen(id, in.Body.Recipients)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.holder.Resend(ctx, id, chosen, in.Body.Reason, actor(ctx)); err != nil {
+		return nil, s.refused("resend", err)
+	}
+	s.acted(ctx, "resend", id, zap.Int("recipients", len(in.Body.Recipients)))
+	return s.answer(id)
+}
+
 // chosen finds the indexes of the recipients with these addresses; nil is all of them.
 func (s *Server) chosen(id policy.ID, addresses []string) ([]int, error) {
 	if len(addresses) == 0 {

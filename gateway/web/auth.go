@@ -34,6 +34,12 @@ func actor(ctx context.Context) string {
 	return p.actor
 }
 
+// role gives what the maker of the request may do.
+func role(ctx context.Context) string {
+	p, _ := ctx.Value(principalKey).(principal)
+	return p.role
+}
+
 // A settings value is what a reload may change.
 type settings struct {
 	tokens         []knownToken

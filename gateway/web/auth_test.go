@@ -28,6 +28,10 @@ func TestRolesDecideWhatATokenMayDo(t *testing.T) {
 		"auditor asks":    {"secret-auditor", "HEAD", "/api/v1/messages", 200, ""},
 		"auditor acts":    {"secret-auditor", "POST", "/api/v1/messages/" + id + "/release", 403, auditor},
 		"auditor recalls": {"secret-auditor", "POST", "/api/v1/recalls", 403, auditor},
+		"auditor resends": {"secret-auditor", "POST", "/api/v1/messages/" + id + "/resend", 403, auditor},
+		"auditor counts":  {"secret-auditor", "GET", "/api/v1/stats", 200, ""},
+		"auditor tracks":  {"secret-auditor", "GET", "/api/v1/tracking", 200, ""},
+		"user counts":     {"secret-user", "GET", "/api/v1/stats", 403, user},
 		"operator acts":   {"secret-operator", "POST", "/api/v1/messages/" + id + "/release", 200, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

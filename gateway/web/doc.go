@@ -10,6 +10,7 @@
 // Every request is hostile until its token is known. Tokens are configured as SHA-256 hashes and
 // compared in constant time. The unix socket asks for no token: the kernel names its peer
 // (SO_PEERCRED), and only root and the user that sendgate runs as are let in, as administrators.
+// An auditor looks, an operator acts, and only an administrator imports logs.
 // The probes are open to the configured networks, by default loopback. Foreign text (subjects,
 // replies) leaves only as JSON strings; nothing of it is written into HTML. A text of an internal
 // error goes to the log, never to the client.
@@ -27,6 +28,12 @@
 // in one value that [Server.Reload] replaces as a whole. [Server.Serve] owns the listeners and waits for
 // everything it started.
 //
+// # Recipients
+//
+// A message shows the recipients of its envelope, and under each group or alias the members that are
+// known; a resend adds a row behind the one that it repeats. Those that other rows stand for are
+// shown and not counted.
+//
 // # Recalls in the journal
 //
 // A recall is two observations, recall_requested and recall_outcome, whose evidence is JSON. They
@@ -41,7 +48,8 @@
 //
 // # Limits
 //
-// A request body is at most 1 MiB. A recall covers at most 300 messages and 20,000 recipients. A
+// A request body is at most 1 MiB, except that of an imported log, which is read as a stream and has no
+// bound; it is given up when nothing comes for 30 s. A recall covers at most 300 messages and 20,000 recipients. A
 // proxy on this machine makes every client look like loopback: list no loopback network in
 // status_networks then. The role user sees nothing yet.
 package web

@@ -124,33 +124,23 @@ func (s *Server) selects(ctx context.Context, q string, id policy.ID) bool {
 // live dresses a record with what people need to recognise the message.
 func (s *Server) live(r *store.Record) *LiveRecord {
 	v := &LiveRecord{Batch: r.Batch, Position: r.Position, ID: r.Message.String(), Events: make([]TimelineEntry, len(r.Events))}
-	var addresses []string
+	var addresses rowAddresses
 	if m, err := s.journal.Message(r.Message); err == nil {
 		v.From, v.Subject, v.RecipientCount = string(m.Envelope.Sender), m.Envelope.Subject, m.Counted()
 		v.State, v.Label = policy.Aggregate(m.States)
 		if m.Recipients <= namedRecipients {
-			addresses = s.addresses(r.Message)
+			if rows, err := s.journal.Recipients(r.Message); err == nil {
+				addresses = addressesOfRows(rows)
+			}
 		}
 	}
 	for i := range r.Events {
 		v.Events[i] = s.eventView(&r.Events[i])
 		if r.Events[i].Recipients != nil {
-			v.Events[i].Recipients = addressesOf(&r.Events[i], addresses)
+			v.Events[i].Recipients = addresses.of(&r.Events[i])
 		}
 	}
 	return v
-}
-
-func (s *Server) addresses(id policy.ID) []string {
-	rows, err := s.journal.Recipients(id)
-	if err != nil {
-		return nil
-	}
-	addresses := make([]string, len(rows))
-	for i := range rows {
-		addresses[i] = string(rows[i].Address)
-	}
-	return addresses
 }
 
 // An eventID names a record as the last one that a client has seen. Position -1 is the end of the batch.

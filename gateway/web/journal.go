@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,8 @@ type Journal interface {
 	Timeline(id policy.ID) ([]store.Record, error)
 	Search(ctx context.Context, q store.Query, limit int, cursor string) (store.Page, error)
 	Subscribe(after uint64) *store.Subscription
+	// Counts gives the recipients in each state of the messages received in a time, by whole hours.
+	Counts(from, to time.Time) map[policy.State]int64
 	Ready() error
 }
 
@@ -32,6 +35,8 @@ type Holder interface {
 	// Cancel takes back those of the recipients (nil: all) that have not left, and says of each what
 	// it came to.
 	Cancel(ctx context.Context, id policy.ID, recipients []int, reason, actor string) ([]Outcome, error)
+	// Resend sends a message again to recipients (nil: those that failed).
+	Resend(ctx context.Context, id policy.ID, recipients []int, reason, actor string) error
 }
 
 // An Outcome says what became of one recipient of a cancel or recall.
@@ -43,7 +48,7 @@ type Outcome struct {
 // A Refusal is an error of [Holder] for what its rules do not allow: the message is not held any
 // more, the time is beyond the longest hold.
 type Refusal struct {
-	Code   string // for programs: "not_held", "hold_too_long"
+	Code   string // for programs: "not_held", "hold_too_long", "no_body"
 	Detail string // for people
 }
 
@@ -58,7 +63,7 @@ type Part struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Needs is what a [Server] works with. All of it is required.
+// Needs is what a [Server] works with. All of it is required but Tracking and Import.
 type Needs struct {
 	Journal Journal
 	Holder  Holder
@@ -66,7 +71,11 @@ type Needs struct {
 	// Parts reports on what readiness does not depend on.
 	Parts func() []Part
 	// Margin is how much later than shown mail is let go (policy: hold.margin).
-	Margin  func() time.Duration
+	Margin func() time.Duration
+	// Tracking says how the logs are followed; nil when nothing is tracked.
+	Tracking func() []Source
+	// Import reads a log of the past, plain or compressed with gzip; nil when nothing is tracked.
+	Import  func(ctx context.Context, name string, r io.Reader) (ImportReport, error)
 	Version string
 	Now     func() time.Time
 	Log     *zap.Logger

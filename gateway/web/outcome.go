@@ -154,7 +154,7 @@ func addressKey(text string) string {
 }
 
 // of gives the indexes of the recipients that are selected.
-func (s *selection) of(rows []store.Recipient) []int {
+func (s *selection) of(rows policy.Rows) []int {
 	indexes := make([]int, 0, len(rows))
 	for i := range rows {
 		if len(s.given) == 0 || s.has(rows[i].Address.Key()) || rows[i].Original != "" && s.has(addressKey(rows[i].Original)) {

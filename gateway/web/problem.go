@@ -31,6 +31,7 @@ var (
 	errPeer           = problem(http.StatusForbidden, "permission_denied", "this socket is for root and the user that sendgate runs as")
 	errRoleUser       = problem(http.StatusForbidden, "permission_denied", "tokens with the role user have no access yet")
 	errRoleAuditor    = problem(http.StatusForbidden, "permission_denied", "an auditor may look, but not change anything")
+	errRoleAdmin      = problem(http.StatusForbidden, "permission_denied", "this needs a token with the role admin")
 	errStatusNetwork  = problem(http.StatusForbidden, "permission_denied", "this needs a token, or an address in status_networks")
 	errNoRoute        = problem(http.StatusNotFound, "not_found", "there is nothing at this path: /api/v1/openapi.json lists what there is")
 	errMethod         = problem(http.StatusMethodNotAllowed, "method_not_allowed", "this path does not know that method: see the Allow header")

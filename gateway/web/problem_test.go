@@ -128,7 +128,7 @@ func TestErrorsOfTheHolderAreExplainedWithoutInternals(t *testing.T) {
 type brokenJournal struct{ *store.Store }
 
 func (brokenJournal) Recipients(policy.ID) (policy.Rows, error) { return nil, errBroken }
-func (brokenJournal) Ready() error                                    { return store.ErrFull }
+func (brokenJournal) Ready() error                              { return store.ErrFull }
 
 func TestABrokenJournalIsAnInternalProblem(t *testing.T) {
 	r := newRig(t)

@@ -62,6 +62,20 @@ func (m *recallMessage) set(index int, code string) {
 	m.Codes[code] = append(m.Codes[code], index)
 }
 
+// drop forgets many recipients at once.
+func (m *recallMessage) drop(recipients []int) {
+	gone := make(map[int]bool, len(recipients))
+	for _, i := range recipients {
+		gone[i] = true
+	}
+	for c, indexes := range m.Codes {
+		left := slices.DeleteFunc(indexes, func(i int) bool { return gone[i] })
+		if m.Codes[c] = left; len(left) == 0 {
+			delete(m.Codes, c)
+		}
+	}
+}
+
 func (m *recallMessage) byIndex() map[int]string {
 	codes := map[int]string{}
 	for code, indexes := range m.Codes {
@@ -152,6 +166,7 @@ func (s *Server) takeBack(ctx context.Context, job *recallJob, m *recallMessage)
 		}
 		return
 	}
+	m.drop(pending) // one that turned out to be a group: its members stand for it
 	for _, o := range outcomes {
 		m.set(o.Recipient, o.Code)
 	}

@@ -100,7 +100,7 @@ func (s *Server) plan(ctx context.Context, req *RecallRequest) (*recallJob, erro
 			return nil, s.fail("read recipients", err)
 		}
 		m := recallMessage{ID: id, Codes: map[string][]int{}}
-		for _, i := range wanted.of(rows) {
+		for _, i := range rows.Resolve(wanted.of(rows)) {
 			m.set(i, judge(&rows[i]))
 			total++
 		}

@@ -37,7 +37,7 @@ func (s *Server) register(mux *http.ServeMux) http.Handler {
 	config.CreateHooks = nil
 	config.Transformers = []huma.Transformer{explain}
 	config.RejectUnknownQueryParameters = true
-	config.Info.Description = "Look at outgoing mail, release it, hold it longer, take it back."
+	config.Info.Description = "Look at outgoing mail, release it, hold it longer, take it back, send it again."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "A token of the configuration. The unix socket needs none."},
 	}
@@ -50,9 +50,13 @@ func (s *Server) register(mux *http.ServeMux) http.Handler {
 	huma.Register(api, op.post("release-message", "/messages/{id}/release", "Let a held message go now"), s.releaseMessage)
 	huma.Register(api, op.post("hold-message", "/messages/{id}/hold", "Move the end of a hold"), s.holdMessage)
 	huma.Register(api, op.post("cancel-message", "/messages/{id}/cancel", "Take a message back before it has left"), s.cancelMessage)
+	huma.Register(api, op.post("resend-message", "/messages/{id}/resend", "Send a message again to recipients whom it did not reach"), s.resendMessage)
 	huma.Register(api, op.post("recall", "/recalls", "Take messages back, wherever they are within reach"), s.postRecall)
 	huma.Register(api, op.get("list-recalls", "/recalls", "Recalls, newest first"), s.listRecalls)
 	huma.Register(api, op.get("get-recall", "/recalls/{id}", "One recall with what it came to for each recipient"), s.getRecall)
+	huma.Register(api, op.get("stats", "/stats", "What became of the mail of the last hours"), s.getStats)
+	huma.Register(api, op.get("tracking", "/tracking", "The logs that are followed, and how far"), s.getTracking)
+	huma.Register(api, op.upload("import-log", "/tracking/import", "Read a log of the past"), s.importLog)
 	huma.Register(api, op.events("events", "/events", "What happens, while it happens"), s.streamEvents)
 	return describe(api.OpenAPI())
 }
@@ -89,6 +93,18 @@ func (o operations) get(id, path, summary string) huma.Operation {
 
 func (o operations) post(id, path, summary string) huma.Operation {
 	return o.describe(http.MethodPost, id, path, summary)
+}
+
+func (o operations) upload(id, path, summary string) huma.Operation {
+	op := o.post(id, path, summary)
+	op.MaxBodyBytes = -1
+	op.Description = "Needs the role admin. The body is the log as it is, plain or compressed with gzip, of any length. " +
+		"To read a log twice changes nothing."
+	op.RequestBody = &huma.RequestBody{
+		Required: true,
+		Content:  map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+	}
+	return op
 }
 
 func (o operations) events(id, path, summary string) huma.Operation {
@@ -137,7 +153,9 @@ func guarded(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if r.URL.Path != importPath {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -40,6 +41,8 @@ type Server struct {
 	metrics  prometheus.Gatherer
 	parts    func() []Part
 	margin   func() time.Duration
+	tracking func() []Source // nil when nothing is tracked, as importer
+	importer func(ctx context.Context, name string, r io.Reader) (ImportReport, error)
 	version  string
 	now      func() time.Time
 	log      *zap.Logger
@@ -57,7 +60,7 @@ type Server struct {
 func New(config Config, needs Needs) *Server {
 	s := &Server{
 		config: config, journal: needs.Journal, holder: needs.Holder, metrics: needs.Metrics, parts: needs.Parts,
-		margin: needs.Margin, version: needs.Version, now: needs.Now, log: needs.Log, heartbeat: heartbeatEvery,
+		margin: needs.Margin, tracking: needs.Tracking, importer: needs.Import, version: needs.Version, now: needs.Now, log: needs.Log, heartbeat: heartbeatEvery,
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.settings.Store(newSettings(&config))

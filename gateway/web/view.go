@@ -46,22 +46,27 @@ type MessageDetail struct {
 	Label      policy.Label     `json:"label"`
 	Revision   uint64           `json:"revision" doc:"counts decisions"`
 	HeldUntil  time.Time        `json:"held_until,omitzero" doc:"as long as it is held: until when it can surely be taken back"`
-	Recipients []Recipient      `json:"recipients" nullable:"false"`
+	Recipients []Recipient      `json:"recipients" nullable:"false" doc:"each group is followed by its members, each attempt by the one that repeats it"`
 	Timeline   []TimelineEntry  `json:"timeline" nullable:"false" doc:"oldest first"`
 }
 
-// A Recipient is one recipient of a message and what became of it.
+// A Recipient is one recipient of a message and what became of it. A group or an alias whose members
+// are known is one row, and each member another; so is each later attempt of a recipient.
 type Recipient struct {
 	Address         string       `json:"address"`
-	OriginalAddress string       `json:"original_address,omitempty" doc:"ORCPT, where it was given"`
-	State           policy.State `json:"state"`
+	OriginalAddress string       `json:"original_address,omitempty" doc:"of a member: the address of the group or alias; else ORCPT, where it was given"`
+	Group           string       `json:"group,omitempty" doc:"address of the group or alias that this is a member of"`
+	Members         int          `json:"members,omitempty" doc:"of a group or alias: how many members are known"`
+	Attempt         int          `json:"attempt,omitempty" doc:"from 2 on: which attempt this is, after a resend"`
+	Superseded      bool         `json:"superseded,omitempty" doc:"other rows stand for this one: a later attempt, or the members of a group in a group; it is not counted"`
+	State           policy.State `json:"state" doc:"of a group: that of its members together"`
 	Label           policy.Label `json:"label"`
 	Since           time.Time    `json:"since" doc:"when the state was reached"`
 	Reply           string       `json:"reply,omitempty" doc:"the last SMTP reply, verbatim"`
 	Evidence        string       `json:"evidence,omitempty" doc:"from what the state is known, verbatim"`
 	Reason          string       `json:"reason,omitempty"`
 	Attempts        int          `json:"attempts" doc:"deliveries tried"`
-	NextTry         time.Time    `json:"next_try,omitzero"`
+	NextTry         time.Time    `json:"next_try,omitzero" doc:"by sendgate, or as far as is known by the server that has it"`
 	QueueID         string       `json:"queue_id,omitempty" doc:"the next hop's id of the message"`
 	Upstream        string       `json:"upstream,omitempty"`
 	MayBeDuplicate  bool         `json:"may_be_duplicate,omitempty" doc:"a crash left open whether it was sent before"`
@@ -73,8 +78,10 @@ type TimelineEntry struct {
 	Kind           policy.Kind `json:"kind"`
 	Actor          string      `json:"actor,omitempty" doc:"who acted: smtp, hold, api:NAME, socket:uid N"`
 	Node           string      `json:"node,omitempty"`
-	Recipients     []string    `json:"recipients,omitempty" nullable:"false" doc:"the addresses it is about"`
+	Recipients     []string    `json:"recipients,omitempty" nullable:"false" doc:"the addresses it is about, as in the envelope"`
+	Member         string      `json:"member,omitempty" doc:"the final address it is about, where the recipient is a group or an alias"`
 	Until          time.Time   `json:"until,omitzero" doc:"of a hold: when it is let go; after a failed try: the next one"`
+	NextTry        time.Time   `json:"next_try,omitzero" doc:"when the server that has it will try again"`
 	RecallUntil    time.Time   `json:"recall_until,omitzero" doc:"of a hold: until when it can surely be taken back, the time that people are shown"`
 	Rule           string      `json:"rule,omitempty"`
 	Reason         string      `json:"reason,omitempty"`
@@ -122,60 +129,30 @@ func (s *Server) detail(id policy.ID) (*MessageDetail, error) {
 		ID: m.ID.String(), From: string(e.Sender), FromHeader: e.From, Subject: e.Subject, Received: e.Received.UTC(),
 		Identity: e.Identity, Login: e.Login, MessageID: e.MessageID, Direction: e.Direction, Front: e.Front,
 		Size: e.Size, State: state, Label: label, Revision: m.Revision, HeldUntil: s.heldUntil(&m),
-		Recipients: make([]Recipient, len(rows)), Timeline: []TimelineEntry{},
+		Recipients: recipientViews(rows), Timeline: []TimelineEntry{},
 	}
 	if e.Client.IsValid() {
 		d.Client = e.Client.String()
 	}
-	addresses := make([]string, len(rows))
-	for i := range rows {
-		addresses[i] = string(rows[i].Address)
-		d.Recipients[i] = recipientView(&rows[i])
-	}
+	addresses := addressesOfRows(rows)
 	for _, r := range records {
 		for i := range r.Events {
 			entry := s.eventView(&r.Events[i])
-			entry.Recipients = addressesOf(&r.Events[i], addresses)
+			entry.Recipients = addresses.of(&r.Events[i])
 			d.Timeline = append(d.Timeline, entry)
 		}
 	}
 	return d, nil
 }
 
-func recipientView(r *store.Recipient) Recipient {
-	v := Recipient{
-		Address: string(r.Address), OriginalAddress: r.Original, State: r.State, Label: r.State.Label(),
-		Since: r.Since.UTC(), Reply: r.Reply, Evidence: r.Evidence, Reason: r.Reason, Attempts: r.Attempts,
-		QueueID: r.QueueID, Upstream: r.Upstream, MayBeDuplicate: r.MayBeDuplicate,
-	}
-	if r.State == policy.StateDeferred || r.State == policy.StateQueued {
-		v.NextTry = r.Due.UTC()
-	}
-	return v
-}
-
 func (s *Server) eventView(e *policy.Event) TimelineEntry {
 	v := TimelineEntry{
 		Time: e.Time.UTC(), Kind: e.Kind, Actor: e.Actor, Node: e.Node, Until: e.Until.UTC(), Rule: e.Rule,
-		Reason: e.Reason, Reply: e.Reply, Evidence: e.Evidence, QueueID: e.QueueID, Upstream: e.Upstream,
+		Member: string(e.Member), NextTry: e.NextTry.UTC(), Reason: e.Reason, Reply: e.Reply, Evidence: e.Evidence, QueueID: e.QueueID, Upstream: e.Upstream,
 		MayBeDuplicate: e.MayBeDuplicate,
 	}
 	if (e.Kind == policy.Held || e.Kind == policy.HoldChanged) && !e.Until.IsZero() {
 		v.RecallUntil = v.Until.Add(-s.margin())
 	}
 	return v
-}
-
-// addressesOf names the recipients that an event is about.
-func addressesOf(e *policy.Event, all []string) []string {
-	if e.Recipients == nil {
-		return all
-	}
-	named := make([]string, 0, len(e.Recipients))
-	for _, i := range e.Recipients {
-		if i >= 0 && i < len(all) {
-			named = append(named, all[i])
-		}
-	}
-	return named
 }

@@ -33,6 +33,9 @@ type rig struct {
 	now    time.Time
 	logs   *observer.ObservedLogs
 	parts  []Part
+
+	tracking []Source                                                       // nil: nothing is tracked
+	importer func(context.Context, string, io.Reader) (ImportReport, error) // for the next serverFor
 }
 
 func newRig(t *testing.T) *rig {
@@ -67,12 +70,17 @@ func (r *rig) serverFor(j Journal) *Server {
 	r.logs = logs
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "sendgate_test"}, func() float64 { return 7 }))
-	return New(cfg, Needs{
+	needs := Needs{
 		Journal: j, Holder: r.holder, Metrics: registry, Version: "1.2.3", Log: zap.New(core),
 		Parts:  func() []Part { return r.parts },
 		Margin: func() time.Duration { return margin },
 		Now:    func() time.Time { return r.now },
-	})
+		Import: r.importer,
+	}
+	if r.tracking != nil {
+		needs.Tracking = func() []Source { return r.tracking }
+	}
+	return New(cfg, needs)
 }
 
 // accept commits a held message and gives its id.
@@ -175,6 +183,8 @@ type holder struct {
 	until time.Time       // last end of a hold asked for
 	asked []string        // actors
 	limit time.Duration   // longest hold; 0 has none
+
+	resent [][]int // recipients asked for
 }
 
 func (h *holder) Release(ctx context.Context, id policy.ID, actor string) error {
@@ -241,6 +251,22 @@ func (h *holder) Cancel(ctx context.Context, id policy.ID, recipients []int, rea
 		{Kind: policy.Canceled, Time: h.now, Actor: actor, Recipients: taken, Reason: reason},
 	}})
 	return outcomes, err
+}
+
+// Resend refuses with the error that it was given, and commits else.
+func (h *holder) Resend(ctx context.Context, id policy.ID, recipients []int, reason, actor string) error {
+	h.resent = append(h.resent, recipients)
+	if h.fail != nil {
+		return h.fail
+	}
+	m, err := h.store.Message(id)
+	if err != nil {
+		return err
+	}
+	_, err = h.store.Commit(ctx, store.Change{Message: id, Revision: m.Revision, Events: []policy.Event{
+		{Kind: policy.Resent, Time: h.now, Actor: actor, Recipients: recipients, Reason: reason, Until: h.now},
+	}})
+	return err
 }
 
 var errBroken = errors.New("disk says: sector 7 is unreadable")
