@@ -14,11 +14,17 @@
 // mail.log.20261121-153000, mail-20261121.log, mail.1.log); what follows it is read in the order of
 // age. While a file is being read it is looked at every Config.Poll:
 //
-//	renamed     read to its end; left when the next one has something in it, so that what the writer
-//	            still adds to the old one is not missed
+//	renamed     read to its end, and twice more after the next one has something in it, so that what the
+//	            writer still adds to the old one is not missed
+//	compressed  the same; its place among the others is that of the file with its content
 //	truncated   the copy (copytruncate) is looked for and read to its end, then the file from its
 //	            beginning; without a copy there is a gap
-//	removed     read to its end, as long as we have it open
+//	removed     read to its end, as long as we have it open; a gap follows unless it was in its place
+//	            within the last second and nothing but a new file is there
+//
+// No listing of the directory is believed unless a second one is the same, and no file that follows
+// another before something of it was read and the directory is still the same. Until then the cursor
+// stays at the end of the file before.
 //
 // A first start reads from the end of the file, or from its beginning (Config.Start); what it was
 // rotated to before is not read. [ReadFile] reads a file once, for an import.
@@ -49,12 +55,14 @@
 //
 // What cannot be read (permissions, a missing file or directory, a socket in use, a program that fails)
 // is tried again after pauses that grow to 10 seconds, and logged when it changes. A rotated file that
-// cannot be read is passed over as a gap. A cursor that cannot be used is a gap, and everything that is
+// cannot be read, or not to its end, may be being compressed: when it has failed six times without having
+// changed, what is missing of it is a gap. A cursor that cannot be used is a gap, and everything that is
 // there is read.
 //
 // A gap may be wider than what is missing, it is never narrower: it begins when everything was known to
-// have been read, and ends with the first line after it. Lines of which the writer itself lost some
-// (journald's rate limit, rsyslog's queue, a full disk) leave no trace here.
+// have been read, and ends with the first line that is younger. After a gap lines may come a second
+// time. Lines of which the writer itself lost some (journald's rate limit, rsyslog's queue, a full disk)
+// leave no trace here.
 //
 // # Concurrency
 //
@@ -71,10 +79,11 @@
 // # Limits
 //
 // A line is cut after 1 MiB, a syslog message after 64 KiB. Rotated files compressed otherwise than
-// with gzip are not read. With copytruncate, what is written between the copying and the truncating is
-// lost, as logrotate(8) says, and nobody can see it; use create. A file truncated and filled again
-// beyond the old place within one Poll is noticed by its content, unless its 256 octets before that place
-// are the old ones.
+// with gzip, or moved to another directory (olddir), are not read. With copytruncate, what is written
+// between the copying and the truncating is lost, as logrotate(8) says, and nobody can see it; use
+// create. A file truncated and filled again beyond the old place within one Poll is noticed by its
+// content, unless its first 1024 octets and the 256 before that place are the old ones. A file that was
+// begun and emptied or removed before we looked at it leaves no trace.
 //
 // Datagrams that the kernel drops for want of room are known on Linux (SO_RXQ_OVFL), with the next one
 // that arrives; those that the network loses are not. Plain TCP does not acknowledge lines: what a peer

@@ -46,7 +46,7 @@ func (f *feed) since() time.Time {
 	return f.cursor.Last
 }
 
-// lost opens a gap; it ends with the first line of the next batch.
+// lost opens a gap; the next batch ends it.
 func (f *feed) lost(from time.Time, reason string) {
 	f.log.Warn("log lines may be missing", zap.Time("since", from), zap.String("reason", reason))
 	f.gaps = append(f.gaps, Gap{From: from, Reason: reason})
@@ -82,25 +82,30 @@ func (f *feed) send(ctx context.Context, b Batch) error {
 	return f.take(ctx, b)
 }
 
-// close ends the open gaps at the first line, or now.
+// close ends the open gaps.
 func (f *feed) close(b *Batch) []Gap {
-	to := b.At
-	if len(b.Lines) > 0 {
-		if t := f.time(b.Lines[0]); !t.IsZero() {
-			to = t
-		}
-	}
 	gaps := f.gaps
 	f.gaps = nil
 	for i := range gaps {
 		if gaps[i].To.IsZero() {
-			gaps[i].To = to
+			gaps[i].To = f.after(gaps[i].From, b)
 		}
 		if gaps[i].To.Before(gaps[i].From) {
 			gaps[i].To = gaps[i].From
 		}
 	}
 	return gaps
+}
+
+// after is the time of the first line that is younger than from, or now. Those before it, which may be
+// there a second time, say nothing about what is missing.
+func (f *feed) after(from time.Time, b *Batch) time.Time {
+	for _, l := range b.Lines {
+		if t := f.time(l); t.After(from) {
+			return t
+		}
+	}
+	return b.At
 }
 
 // time is when a line was written, zero when it does not say.

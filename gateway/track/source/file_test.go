@@ -298,18 +298,18 @@ func TestFileGaps(t *testing.T) {
 			want(0, 5), time.Time{}, at(0), "the cursor cannot be used: it is damaged"},
 		{"the cursor is of another kind", func(d disk) { d.add(lines(5, 5)) },
 			func(s string) string { return strings.Replace(s, `"kind":"file"`, `"kind":"journald"`, 1) },
-			want(0, 5), at(4), at(4), `the cursor cannot be used: it is of kind "journald", not "file"`},
+			want(0, 5), at(4), at(5), `the cursor cannot be used: it is of kind "journald", not "file"`},
 		{"the cursor is of another version", func(d disk) { d.add(lines(5, 5)) },
 			func(s string) string { return strings.Replace(s, `"v":1`, `"v":9`, 1) },
-			want(0, 5), at(4), at(4), "the cursor cannot be used: it has version 9, not 1"},
+			want(0, 5), at(4), at(5), "the cursor cannot be used: it has version 9, not 1"},
 		{"the cursor is endless", func(d disk) {}, func(string) string { return strings.Repeat("x", 5000) },
 			want(0, 4), time.Time{}, at(0), "the cursor cannot be used: it has 5000 octets"},
 		{"the cursor's place is damaged", func(d disk) { d.add(lines(5, 5)) },
 			func(s string) string { return strings.Replace(s, `"offset":`, `"offset":-`, 1) },
-			want(0, 5), at(4), at(4), "the cursor cannot be used: it is damaged: that is no place in a file"},
+			want(0, 5), at(4), at(5), "the cursor cannot be used: it is damaged: that is no place in a file"},
 		{"the cursor's fingerprint is damaged", func(d disk) { d.add(lines(5, 5)) },
 			func(s string) string { return strings.Replace(s, `"sum":"`, `"sum":"x`, 1) },
-			want(0, 5), at(4), at(4), "the cursor cannot be used: it is damaged: that is no place in a file"},
+			want(0, 5), at(4), at(5), "the cursor cannot be used: it is damaged: that is no place in a file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDisk(t)
@@ -386,6 +386,105 @@ func TestFileRotatedOneThatIsDamagedIsPassedOver(t *testing.T) {
 	if len(r.gaps) != 2 || !strings.Contains(r.gaps[0].Reason, "mail.log.2.gz: unexpected EOF") ||
 		!strings.Contains(r.gaps[1].Reason, "mail.log.1.gz: gzip: invalid header") {
 		t.Errorf("gaps %v", r.gaps)
+	}
+}
+
+func TestFileThatIsBeingCompressedIsAwaited(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		half func(whole []byte) []byte
+	}{
+		{"nothing written", func([]byte) []byte { return nil }},
+		{"the head is cut", func(whole []byte) []byte { return whole[:5] }},
+		{"the data are cut", func(whole []byte) []byte { return whole[:len(whole)/2] }},
+		{"the check sum is missing", func(whole []byte) []byte { return whole[:len(whole)-8] }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDisk(t)
+			d.add(lines(0, 4))
+			log, logged := listening()
+			cfg := DefaultConfig()
+			cfg.Name, cfg.File, cfg.Start = "mail", d.path, StartBeginning
+			first := follow(t, d.made(cfg, log), "")
+			first.caught(t, 5)
+			cursor := first.stop(t)
+			d.add(lines(5, 3000))
+			d.rename("", ".1")
+			d.compress(".1")
+			whole, err := os.ReadFile(d.path + ".1.gz")
+			d.must(err)
+			d.must(os.WriteFile(d.path+".1.gz", tt.half(whole), 0o600))
+			d.add(lines(3001, 3002))
+			s := d.made(cfg, log)
+			s.poll = 100 * time.Millisecond // it is given up after some pauses
+			r := follow(t, s, cursor)
+			if m := logged.next(t).Message; m != "log cannot be read: trying again" {
+				t.Errorf("said %q", m)
+			}
+			d.must(os.WriteFile(d.path+".1.gz", whole, 0o600))
+			r.until(t, "last line", func() bool { return slices.Contains(r.lines, line(3002)) })
+			r.got(t, want(5, 3002))
+			r.gapless(t)
+		})
+	}
+}
+
+func TestFileRemovedWithOthersIsAGap(t *testing.T) {
+	d := newDisk(t)
+	d.add(lines(0, 4))
+	r := follow(t, d.source(StartBeginning), "")
+	r.caught(t, 5)
+	d.rename("", ".2")
+	d.must(os.Remove(d.path + ".2"))
+	d.must(os.WriteFile(d.path+".1", []byte(lines(8, 9)), 0o600))
+	d.add(lines(10, 11))
+	r.caught(t, 9)
+	r.got(t, append(want(0, 4), want(8, 11)...))
+	if g := r.gap(t); g.Reason != "the file that was being read was removed, and perhaps others after it" {
+		t.Errorf("gap %+v", g)
+	}
+}
+
+func TestGapEndsWithTheFirstYoungerLine(t *testing.T) {
+	at := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
+	for _, tt := range []struct {
+		name  string
+		lines []int
+		to    time.Time
+	}{
+		{"the first line is younger", []int{8, 9}, at(8)},
+		{"lines that came before are passed over", []int{2, 3, 4, 8, 9}, at(8)},
+		{"nothing younger came", []int{2, 3}, at(20)},
+		{"nothing came", nil, at(20)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newDisk(t).source(StartEnd).feed(nil, kindFile)
+			f.lost(at(4), "lost")
+			b := Batch{At: at(20)}
+			for _, n := range tt.lines {
+				b.Lines = append(b.Lines, Raw{Data: []byte(line(n))})
+			}
+			if gaps := f.close(&b); len(gaps) != 1 || !gaps[0].From.Equal(at(4)) || !gaps[0].To.Equal(tt.to) {
+				t.Errorf("gaps %v, want one to %v", gaps, tt.to)
+			}
+		})
+	}
+}
+
+func TestFileNamedAsCompressedThatIsNotIsAGap(t *testing.T) {
+	d := newDisk(t)
+	d.add(lines(0, 4))
+	first := follow(t, d.source(StartBeginning), "")
+	first.caught(t, 5)
+	cursor := first.stop(t)
+	d.rename("", ".2")
+	d.must(os.WriteFile(d.path+".1.gz", []byte(lines(5, 6)), 0o600))
+	d.add(lines(7, 8))
+	r := follow(t, d.source(StartBeginning), cursor)
+	r.caught(t, 2)
+	r.got(t, want(7, 8))
+	if g := r.gap(t); !strings.HasSuffix(g.Reason, "mail.log.1.gz: it is not compressed") {
+		t.Errorf("gap %+v", g)
 	}
 }
 

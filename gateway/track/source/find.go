@@ -1,24 +1,28 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 )
 
 // open opens the first of some files, of which the others are younger.
 func open(files []sibling) (*logFile, error) {
-	l, err := openLog(files[0].path)
-	if err != nil {
+	s := files[0]
+	l, err := openLog(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errRotating
+	case err != nil:
 		return nil, err
-	}
-	if !files[0].same(l.id) && files[0].id != (fileID{}) {
+	case !s.same(l.id) && s.id != (fileID{}):
 		l.close()
-		return nil, fmt.Errorf("%s was replaced: %w", files[0].path, fs.ErrNotExist)
+		return nil, errRotating
+	case s.gz && !l.gz:
+		l.close()
+		return nil, fmt.Errorf("open %s: it is not compressed", s.path)
 	}
 	for _, s := range files[1:] {
 		if s.gz {
@@ -36,44 +40,62 @@ func (f *follower) find(ctx context.Context) error {
 	if err != nil {
 		return away(err)
 	}
-	switch p := f.cursor.File; {
+	p := f.cursor.File
+	switch {
 	case p == nil:
-		return f.begin(all, "")
+		return f.begin(all, nil)
 	case p.Offset == 0 && slices.ContainsFunc(all, func(s sibling) bool { return s.same(p.ID) }):
-		return f.begin(all, "") // it was empty: what has been written since is all new
-	case p.Offset > 0:
-		found, unreadable, err := f.locate(ctx, all)
-		if err != nil || found {
-			return err
-		}
-		if again, err := siblings(f.path); err != nil || !slices.Equal(names(all), names(again)) {
-			return away(cmp.Or(err, errRotating))
-		}
-		return f.begin(all, lostPlace+unreadable)
+		return f.begin(all, nil) // it was empty: what has been written since is all new
+	case p.Offset == 0:
+		return f.begin(all, []string{lostPlace})
 	}
-	return f.begin(all, lostPlace)
+	l, _, unreadable, err := f.locate(ctx, all, p)
+	switch {
+	case err != nil:
+		return away(err)
+	case l != nil:
+		f.enter(l, nil, nil)
+		return nil
+	}
+	if err := f.still(names(all)); err != nil {
+		return away(err)
+	}
+	return f.begin(all, []string{lostPlace + unreadable})
 }
 
 const lostPlace = "the place up to which the log was read is not found"
 
-// names tells two listings apart.
-func names(all []sibling) (list []string) {
-	for _, s := range all {
-		list = append(list, fmt.Sprint(s.path, s.id))
+// locate opens the file that has a position's content, at the position, and says which it is: first the
+// one with its inode, then the youngest and so on are asked. It is nil if none has it; unreadable says
+// which could not be asked.
+func (f *follower) locate(ctx context.Context, all []sibling, p *position) (l *logFile, at int, unreadable string, err error) {
+	var later error
+	for _, i := range likely(all, p.ID) {
+		l, err := openAt(ctx, all[i:], p)
+		switch {
+		case err == nil:
+			return l, i, "", nil
+		case ctx.Err() != nil:
+			return nil, 0, "", ctx.Err()
+		case errors.Is(err, errElsewhere):
+		case all[i].live || errors.Is(err, errRotating):
+			return nil, 0, "", err
+		case !f.damage.lasts(all[i].key()):
+			later = err
+		default:
+			unreadable += "; " + err.Error()
+		}
 	}
-	return list
+	return nil, 0, unreadable, later
 }
 
-// locate looks for the content that the cursor names: first under its inode, then in the youngest file
-// and so on. unreadable says which files could not be asked.
-func (f *follower) locate(ctx context.Context, all []sibling) (found bool, unreadable string, err error) {
-	p := f.cursor.File
-	order := make([]int, 0, len(all))
+// likely orders files by where a position will be found soonest.
+func likely(all []sibling, id fileID) (order []int) {
 	for i := range all {
 		order = append(order, i)
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		switch x, y := all[a].same(p.ID), all[b].same(p.ID); {
+		switch x, y := all[a].same(id), all[b].same(id); {
 		case x && !y:
 			return -1
 		case y && !x:
@@ -81,40 +103,25 @@ func (f *follower) locate(ctx context.Context, all []sibling) (found bool, unrea
 		}
 		return b - a
 	})
-	for _, i := range order {
-		err := f.try(ctx, all[i:])
-		switch {
-		case err == nil:
-			return true, "", nil
-		case ctx.Err() != nil:
-			return false, "", ctx.Err()
-		case errors.Is(err, errElsewhere):
-		case all[i].live || errors.Is(err, fs.ErrNotExist):
-			return false, "", away(err)
-		default:
-			unreadable += "; " + err.Error()
-		}
-	}
-	return false, unreadable, nil
+	return order
 }
 
-// try opens the first of some files at the cursor.
-func (f *follower) try(ctx context.Context, files []sibling) error {
+// openAt opens the first of some files at a position.
+func openAt(ctx context.Context, files []sibling, p *position) (*logFile, error) {
 	l, err := open(files)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := l.goTo(ctx, f.cursor.File); err != nil {
+	if err := l.goTo(ctx, p); err != nil {
 		l.close()
-		return err
+		return nil, err
 	}
-	f.current = l
-	return nil
+	return l, nil
 }
 
 // begin opens a file without a place to go on from: at a first start the live one, else the oldest that
-// may hold lines which were not read. reason is the gap's; it is empty when it is known already.
-func (f *follower) begin(all []sibling, reason string) error {
+// may hold lines which were not read.
+func (f *follower) begin(all []sibling, doubts []string) error {
 	if len(all) == 0 || !all[len(all)-1].live {
 		f.end = false // what appears from now on is new
 		return away(missing(f.path))
@@ -134,17 +141,9 @@ func (f *follower) begin(all []sibling, reason string) error {
 			return away(err)
 		}
 	}
-	if reason != "" {
-		f.lost(f.since(), reason)
+	f.enter(l, names(all), doubts)
+	if f.cursor.File == nil {
+		f.fresh = nil // there is nothing to go back to
 	}
-	f.current, f.known = l, true
 	return nil
-}
-
-// missing says why there is no log file.
-func missing(path string) error {
-	if _, err := os.Stat(path); err != nil {
-		return err
-	}
-	return fmt.Errorf("%s is not a plain file", path)
 }

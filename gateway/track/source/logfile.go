@@ -183,20 +183,21 @@ func (l *logFile) written() time.Time {
 	return info.ModTime()
 }
 
-// changed says whether the octets before the place have changed: the file was truncated, and perhaps
+// changed says whether the file no longer holds what was read of it: it was truncated, and perhaps
 // written again.
 func (l *logFile) changed() (bool, error) {
 	if l.gz {
 		return false, nil
 	}
-	var now [tailLen]byte
-	n := l.ahead.n
-	err := readFull(l.file, now[:n], l.ahead.offset-int64(n))
+	now, err := markAt(l.file, l.ahead.offset)
 	if errors.Is(err, io.EOF) {
 		return true, nil
 	}
-	return err == nil && string(now[:n]) != string(l.ahead.tail[:n]), err
+	return err == nil && !now.equal(&l.ahead), err
 }
+
+// key tells what was tried from what has changed since.
+func (l *logFile) key() string { return key(l.path, l.id, l.info.Size(), l.info.ModTime()) }
 
 // behind is how many octets are unread.
 func (l *logFile) behind() int64 {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -44,6 +45,11 @@ func (m *mark) position(id fileID) *position {
 // is says whether the mark stands where the position does, in a file with the same content.
 func (m *mark) is(p *position) bool {
 	return m.offset == p.Offset && sum(m.head) == p.Head && sum(m.tail[:m.n]) == p.Tail
+}
+
+// equal says whether two marks stand at the same place of the same content.
+func (m *mark) equal(o *mark) bool {
+	return m.offset == o.offset && bytes.Equal(m.head, o.head) && bytes.Equal(m.tail[:m.n], o.tail[:o.n])
 }
 
 // markAt makes the mark of an offset in a file that can be read anywhere.

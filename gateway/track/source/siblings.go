@@ -3,6 +3,7 @@ package source
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,6 +35,17 @@ type sibling struct {
 
 // same says whether the file on disk is the one that id was taken from.
 func (s *sibling) same(id fileID) bool { return id != fileID{} && s.id == id }
+
+// key tells what was tried from what has changed since.
+func (s *sibling) key() string { return key(s.path, s.id, s.size, s.mtime) }
+
+// names tells two listings apart.
+func names(all []sibling) (list []string) {
+	for _, s := range all {
+		list = append(list, fmt.Sprint(s.path, s.id))
+	}
+	return list
+}
 
 // errRotating says that the files are being renamed at this moment.
 var errRotating = errors.New("the log is being rotated")
