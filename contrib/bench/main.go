@@ -3,6 +3,7 @@
 //	go run ./contrib/bench journal [flags]   durable commits, growth, time to open
 //	go run ./contrib/bench relay [flags]     the relay against Postfix, into the same sink
 //	go run ./contrib/bench milter [flags]    Postfix without a milter, with one that does nothing, with ours
+//	go run ./contrib/bench track [flags]     reading Postfix's log: the parser, and into the journal
 //
 // Every command prints tables for people, says how many repetitions it made and their spread, and
 // ends with one line "result name=value ..." for programs. Figures of different runs on a shared
@@ -30,7 +31,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("say what to measure: journal, relay or milter")
+		return fmt.Errorf("say what to measure: journal, relay, milter or track")
 	}
 	switch args[0] {
 	case "journal":
@@ -39,8 +40,10 @@ func run(ctx context.Context, args []string) error {
 		return benchRelay(ctx, args[1:])
 	case "milter":
 		return benchMilter(ctx, args[1:])
+	case "track":
+		return benchTrack(ctx, args[1:])
 	}
-	return fmt.Errorf("%q is not a bench: use journal, relay or milter", args[0])
+	return fmt.Errorf("%q is not a bench: use journal, relay, milter or track", args[0])
 }
 
 // A series holds the repetitions of one figure.

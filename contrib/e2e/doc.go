@@ -17,6 +17,10 @@
 // counts. SENDGATE_LONG=1 makes it 30 kills and 20,000 messages, and lets the milter hold 5,000
 // messages instead of 500.
 //
+// The tests of tracking have sendgate follow the log of that Postfix. One of them kills sendgate while
+// mail passes and the log is rotated, repeated and shuffled, with 2,000 recipients for each front, and
+// with SENDGATE_LONG=1 with 20,000; then it compares with what the sink and the mailboxes hold.
+//
 // # Failure
 //
 // Without the programs, or without root, under which alone Postfix starts, the tests are skipped

@@ -135,6 +135,7 @@ func (p *postfix) masterCf() string {
   -o syslog_name=postfix/reinject
   -o smtpd_milters=
   -o smtpd_sender_restrictions=
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr

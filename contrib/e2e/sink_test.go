@@ -12,32 +12,32 @@ import (
 )
 
 // sink is the rest of the world: an SMTP server that takes everything, unless it is told to refuse,
-// and remembers it with the
-// parameters as they were written. It is our own, because go-smtp's refuses the ORCPT that Postfix
-// writes for a UTF-8 address.
+// and remembers it with the parameters as they were written. It is our own, because go-smtp's refuses
+// the ORCPT that Postfix writes for a UTF-8 address.
 type sink struct {
 	address string
 	mu      sync.Mutex
 	taken   []sunk
-	refusal func(verb string, m sunk) string
+	answer  func(verb string, m sunk) string
 }
 
-// refuse has the sink ask what to answer instead of 250: to the last recipient of a message (verb
-// RCPT) and to its data (verb DATA); "" is 250.
-func (s *sink) refuse(refusal func(verb string, m sunk) string) {
+// answering has the sink ask what to answer instead of its 250: to the last recipient of a message
+// (verb RCPT) and to its data (verb DATA); "" is its own.
+func (s *sink) answering(answer func(verb string, m sunk) string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refusal = refusal
+	s.answer = answer
 }
 
-// judge gives the answer that refuses a command, "" for none.
+// judge gives another answer than the sink's own, "" for none.
 func (s *sink) judge(verb string, m sunk) string {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.refusal == nil {
+	answer := s.answer
+	s.mu.Unlock()
+	if answer == nil {
 		return ""
 	}
-	return s.refusal(verb, m)
+	return answer(verb, m)
 }
 
 // sunk is a message as the sink got it.

@@ -58,6 +58,7 @@ func (t *Tracker) wait(w *work, n *node, e *postlog.Entry, m *mark, now time.Tim
 		n.revived = true
 		t.graph.revive(n, m, now)
 	}
+	t.graph.hold(n, m)
 	if speaks(e.Kind) {
 		t.graph.delay(n, e)
 	}

@@ -18,13 +18,15 @@ type edge struct {
 	whole   bool
 	// maybe is set where the next server is none of ours by configuration: the edge counts when its
 	// queue file shows up in our logs with the same Message-ID. said is the event that tells of it then.
-	maybe bool
-	said  policy.Event
+	maybe     bool
+	messageID string // as logged with the queue file before, which may have been given one there
+	said      policy.Event
 }
 
 // lead makes the edge that a status line speaks of, and completes the event about it.
 func (t *Tracker) lead(w *work, n *node, l *leaf, v verdict, ev policy.Event) policy.Event {
-	e := &edge{queueID: v.next, at: ev.Time, subject: n.link.subject, leaf: l, whole: v.whole, maybe: v.kind != policy.Queued}
+	e := &edge{queueID: v.next, at: ev.Time, subject: n.link.subject, leaf: l, whole: v.whole,
+		maybe: v.kind != policy.Queued, messageID: n.messageID}
 	next := t.graph.byQueue[v.next]
 	if e.maybe {
 		e.said = ev
@@ -54,7 +56,7 @@ func (e *edge) fits(child, parent *node) bool {
 	if d := child.first.Sub(e.at); d < -edgeSlack || d > edgeSlack {
 		return false
 	}
-	return !e.maybe || child.messageID == e.subject.messageID && child.messageID != ""
+	return !e.maybe || child.messageID != "" && (child.messageID == e.subject.messageID || child.messageID == e.messageID)
 }
 
 // follow links a queue file by an edge.
@@ -86,6 +88,9 @@ func (t *Tracker) retry(w *work, n *node, eager bool) {
 		return
 	}
 	waited := n.pending
+	if len(waited) > 0 {
+		w.hold(n.holds)
+	}
 	t.graph.lines -= len(waited)
 	n.pending = nil
 	for i := range waited {
@@ -99,7 +104,8 @@ func (t *Tracker) retry(w *work, n *node, eager bool) {
 // id that stands in our logs with the same Message-ID.
 func (t *Tracker) inLogs(n *node, queueID string) bool {
 	for _, child := range t.graph.byQueue[queueID] {
-		if child != n && child.messageID != "" && child.messageID == n.link.messageID && child.last.Sub(n.last).Abs() < edgeSlack {
+		same := child.messageID != "" && (child.messageID == n.link.messageID || child.messageID == n.messageID)
+		if child != n && same && child.last.Sub(n.last).Abs() < edgeSlack {
 			return true
 		}
 	}

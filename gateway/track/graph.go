@@ -2,6 +2,7 @@ package track
 
 import (
 	"container/list"
+	"slices"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/track/postlog"
@@ -76,10 +77,10 @@ func (g *graph) add(key nodeKey, prev *node, m *mark, now time.Time) *node {
 	return n
 }
 
-// hold lets the cursor stay at a batch until the node is settled.
+// hold lets the cursor stay at a batch until the node is settled. Each source has a cursor of its own.
 func (g *graph) hold(n *node, m *mark) {
-	if m != nil && n.hold == nil {
-		n.hold = m
+	if m != nil && !slices.Contains(n.holds, m) {
+		n.holds = append(n.holds, m)
 		m.open++
 	}
 	g.waiting[n] = struct{}{}
@@ -133,12 +134,12 @@ func (g *graph) release(s *subject) {
 	}
 }
 
-// settle lets the cursor pass a node. What still waits for a link is dropped.
+// settle lets the cursors pass a node. What still waits for a link is dropped.
 func (g *graph) settle(n *node) {
-	if n.hold != nil {
-		n.hold.open--
-		n.hold = nil
+	for _, m := range n.holds {
+		m.open--
 	}
+	n.holds = nil
 	g.lines -= len(n.pending)
 	n.pending = nil
 	delete(g.waiting, n)

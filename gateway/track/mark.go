@@ -4,7 +4,7 @@ package track
 // settled. The kept cursor is that of the last mark before which everything is.
 type mark struct {
 	cursor string
-	open   int // queue files first seen in the batch and not settled
+	open   int // queue files with lines in the batch that wait, and works that have such lines
 	done   bool
 }
 

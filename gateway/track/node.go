@@ -71,7 +71,7 @@ type node struct {
 	// said is true when an event with the queue id was committed: the link survives a restart.
 	said bool
 
-	hold  *mark     // the batch of the first line, while something is not settled
+	holds []*mark   // the batches of what is not settled
 	since time.Time // when it began to wait, by our clock
 	next  time.Time // when to ask the journal again
 	tries int
@@ -123,6 +123,8 @@ func (n *node) opens(e *postlog.Entry) bool {
 		return false
 	}
 	switch {
+	case n.opened.IsZero() && !n.removed.IsZero(): // its first line may come last, and be of the same second
+		return e.Time.After(n.first) && !e.Time.Before(n.removed)
 	case !n.removed.IsZero():
 		return !n.opened.Equal(e.Time) && !e.Time.Before(n.removed)
 	case !n.opened.IsZero(): // its removal was not seen

@@ -28,6 +28,7 @@ type work struct {
 	asked   map[*node]bool
 	said    []*node // events of the changes make their links durable
 	nested  []nesting
+	holds   []*mark // of lines that had waited: the cursors pass them when the changes are durable
 }
 
 // A nesting is a member of a group that turned out to be a group itself. event names a member of it;
@@ -54,6 +55,14 @@ func (w *work) add(n *node, e policy.Event) {
 	if e.QueueID == n.queueID && !n.said {
 		w.said = append(w.said, n)
 	}
+}
+
+// hold lets the cursors stay at batches until the work is concluded. The lock is held.
+func (w *work) hold(marks []*mark) {
+	for _, m := range marks {
+		m.open++
+	}
+	w.holds = append(w.holds, marks...)
 }
 
 func (w *work) ask(n *node) {
@@ -210,6 +219,9 @@ func (t *Tracker) connect(w *work, n *node, a *answer) {
 
 // conclude notes what has become durable.
 func (t *Tracker) conclude(w *work) {
+	for _, m := range w.holds {
+		m.open--
+	}
 	for _, n := range w.said {
 		n.said = true
 		if n.link != nil && len(n.pending) == 0 {
