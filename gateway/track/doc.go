@@ -68,7 +68,7 @@
 //
 // # Limits
 //
-// 100,000 queue files and 200,000 waiting lines are remembered; the longest untouched go first and are
+// 40,000 queue files and 200,000 waiting lines are remembered; the longest untouched go first and are
 // counted as dropped. An inner alias is shown as a member until a member of its own is seen. A bounce in
 // a queue that was taken for a foreign one shows as a late bounce. The next try of deferred mail is
 // estimated with Postfix's default backoff. A recipient whom Postfix leaves out as a duplicate of another

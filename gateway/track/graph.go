@@ -3,6 +3,7 @@ package track
 import (
 	"container/list"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/track/postlog"
@@ -11,11 +12,11 @@ import (
 
 const (
 	// maxNodes bounds the queue files that are remembered; the longest untouched goes first.
-	maxNodes = 100_000
+	maxNodes = 40_000
 	// maxWaiting bounds the lines that wait for a link, of all queue files together.
 	maxWaiting = 200_000
 	// maxEdges bounds the edges to queue files that were not seen yet.
-	maxEdges = 50_000
+	maxEdges = 20_000
 )
 
 // A graph is the queue files that the logs speak of, and how they follow from each other. It is used
@@ -63,6 +64,7 @@ func (g *graph) node(e *postlog.Entry, m *mark, now time.Time) *node {
 }
 
 func (g *graph) add(key nodeKey, prev *node, m *mark, now time.Time) *node {
+	key = nodeKey{strings.Clone(key.host), strings.Clone(key.instance), strings.Clone(key.queueID)} // not the whole line
 	n := &node{nodeKey: key, prev: prev, since: now, next: now}
 	if prev != nil {
 		g.forget(prev)
