@@ -1,0 +1,210 @@
+package limit
+
+import (
+	"encoding/binary"
+	"io"
+	"slices"
+
+	"github.com/sendgate/sendgate/policy"
+)
+
+const countersContent = "limits"
+
+// chunkSize is how many subjects or messages are in a frame.
+const chunkSize = 512
+
+// A chunk is a part of a shard.
+type chunk struct {
+	_        struct{} `cbor:",toarray"`
+	Subjects []subjectRecord
+	Messages []messageRecord
+	Retries  []retryRecord
+}
+
+type subjectRecord struct {
+	_       struct{} `cbor:",toarray"`
+	Key     string
+	Windows []byte // see appendWindow
+	More    *extraRecord
+}
+
+type extraRecord struct {
+	_      struct{} `cbor:",toarray"`
+	Grants []grantRecord
+	Paces  []paceRecord
+	Resets []resetRecord
+}
+
+type grantRecord struct {
+	_            struct{} `cbor:",toarray"`
+	Rule         uint32
+	Boost        bool
+	Amount       int64
+	Given, Until int64
+	Reason       string
+	Author       string
+}
+
+type paceRecord struct {
+	_    struct{} `cbor:",toarray"`
+	Rule uint32
+	TAT  int64
+}
+
+type resetRecord struct {
+	_    struct{} `cbor:",toarray"`
+	Rule uint32
+	At   int64
+}
+
+// A messageRecord is one message with what it took. Messages that share it have the same First.
+type messageRecord struct {
+	_       struct{} `cbor:",toarray"`
+	ID      policy.ID
+	First   policy.ID
+	At      int64
+	Lease   int64
+	Forget  int64
+	Items   []itemRecord
+	Refunds []string
+}
+
+type itemRecord struct {
+	_      struct{} `cbor:",toarray"`
+	Rule   uint32
+	Key    string
+	Amount int64
+}
+
+type retryRecord struct {
+	_     struct{} `cbor:",toarray"`
+	Retry Fingerprint
+	First policy.ID
+	At    int64
+}
+
+// Snapshot writes everything as it is at one moment during the call. The mark is the position of the
+// journal from which on the events are to be replayed after [Restore]: everything before it has to be
+// applied when Snapshot is called. Others go on meanwhile; a shard is locked while it is encoded.
+func (c *Counters) Snapshot(w io.Writer, mark uint64) error {
+	c.snapshot.Lock()
+	defer c.snapshot.Unlock()
+	c.lock(^uint64(0))
+	keys := 0
+	for i := range c.shards {
+		c.shards[i].pending = true
+		keys += len(c.shards[i].subjects)
+	}
+	rules := slices.Clone(c.rules.list())
+	c.unlock(^uint64(0))
+
+	out := frameWriter{w: w}
+	err := out.write(headFrame, header{countersContent, snapshotVersion, mark, rules, keys})
+	for i := range c.shards {
+		saved, failed := c.shards[i].take(err == nil)
+		if err == nil {
+			err = failed
+		}
+		if err == nil {
+			err = out.raw(saved)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return out.end()
+}
+
+// take gives a shard as it was when the snapshot began, and ends the snapshot for it.
+func (s *shard) take(wanted bool) ([]byte, error) {
+	s.Lock()
+	defer s.Unlock()
+	if s.pending && wanted {
+		s.save()
+	}
+	b, err := s.saved, s.failed
+	s.pending, s.saved, s.failed = false, nil, nil
+	return b, err
+}
+
+// save encodes the shard for the snapshot that waits for it.
+func (s *shard) save() {
+	s.pending = false
+	s.saved, s.failed = s.encode()
+}
+
+// encode writes a shard as frames.
+func (s *shard) encode() ([]byte, error) {
+	var out []byte
+	var err error
+	k := chunk{}
+	flush := func(full int) {
+		if n := len(k.Subjects) + len(k.Messages) + len(k.Retries); n < full || err != nil {
+			return
+		}
+		out, err = appendFrame(out, chunkFrame, &k)
+		k = chunk{Subjects: k.Subjects[:0], Messages: k.Messages[:0], Retries: k.Retries[:0]}
+	}
+	for _, subject := range s.subjects {
+		k.Subjects = append(k.Subjects, subject.record())
+		flush(chunkSize)
+	}
+	for id, h := range s.messages {
+		k.Messages = append(k.Messages, h.record(id))
+		flush(chunkSize)
+	}
+	for f, h := range s.retries {
+		if len(h.ids) == 0 || len(h.refunds) > 0 {
+			continue // not reusable any more
+		}
+		k.Retries = append(k.Retries, retryRecord{Retry: f, First: h.first[0], At: h.at})
+		flush(chunkSize)
+	}
+	flush(1)
+	return out, err
+}
+
+func (s *subject) record() subjectRecord {
+	r := subjectRecord{Key: s.key, Windows: make([]byte, 0, 32*len(s.windows))}
+	for i := range s.windows {
+		r.Windows = appendWindow(r.Windows, &s.windows[i])
+	}
+	if m := s.more; m != nil {
+		r.More = &extraRecord{}
+		for _, g := range m.grants {
+			r.More.Grants = append(r.More.Grants, grantRecord{
+				Rule: g.rule, Boost: g.boost, Amount: g.amount, Given: g.given, Until: g.until,
+				Reason: g.reason, Author: g.author,
+			})
+		}
+		for _, p := range m.paces {
+			r.More.Paces = append(r.More.Paces, paceRecord{Rule: p.rule, TAT: p.tat})
+		}
+		for _, x := range m.resets {
+			r.More.Resets = append(r.More.Resets, resetRecord{Rule: x.rule, At: x.at})
+		}
+	}
+	return r
+}
+
+// appendWindow writes a window as varints: rule, width, newest sub-window, number of slots, and of each
+// slot its age in sub-windows and its amount. A million of them as CBOR arrays would take twice as long.
+func appendWindow(b []byte, w *window) []byte {
+	b = binary.AppendUvarint(b, uint64(w.rule))
+	b = binary.AppendUvarint(b, uint64(w.width))
+	b = binary.AppendUvarint(b, uint64(w.last))
+	b = binary.AppendUvarint(b, uint64(len(w.slots)))
+	for i, s := range w.slots {
+		b = binary.AppendUvarint(b, uint64(w.last-w.sub(i)))
+		b = binary.AppendUvarint(b, uint64(s.amount()))
+	}
+	return b
+}
+
+func (h *holding) record(id policy.ID) messageRecord {
+	r := messageRecord{ID: id, First: h.first[0], At: h.at, Lease: h.lease, Forget: h.forget, Refunds: h.refunds}
+	for _, it := range h.items {
+		r.Items = append(r.Items, itemRecord{Rule: it.rule, Key: it.subject.key, Amount: it.amount})
+	}
+	return r
+}
