@@ -10,14 +10,17 @@ import (
 	"strings"
 
 	"github.com/sendgate/sendgate/gateway/config"
+	"github.com/sendgate/sendgate/gateway/domain"
 	"github.com/sendgate/sendgate/gateway/hold"
 	"github.com/sendgate/sendgate/gateway/milter"
+	"github.com/sendgate/sendgate/gateway/notify"
 	"github.com/sendgate/sendgate/gateway/postfix"
 	"github.com/sendgate/sendgate/gateway/relay"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/gateway/track"
 	"github.com/sendgate/sendgate/gateway/web"
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/similar"
 	"github.com/sendgate/sendgate/store"
 )
 
@@ -33,6 +36,9 @@ type Config struct {
 	Delivery   hold.Config       `yaml:"delivery"`
 	Track      track.Config      `yaml:"track"`
 	Policy     policy.Config     `yaml:"policy"`
+	Domains    domain.Config     `yaml:"domains"`
+	Similar    similar.Config    `yaml:"similar"`
+	Notices    notify.Config     `yaml:"notices"`
 	Identities []policy.Identity `yaml:"identities"`
 	API        web.Config        `yaml:"api"`
 	Log        LogConfig         `yaml:"log"`
@@ -59,6 +65,9 @@ func DefaultConfig() Config {
 		Delivery: hold.DefaultConfig(),
 		Track:    track.DefaultConfig(),
 		Policy:   policy.DefaultConfig(),
+		Domains:  domain.DefaultConfig(),
+		Similar:  similar.DefaultConfig(),
+		Notices:  notify.DefaultConfig(),
 		API:      web.DefaultConfig(),
 		Log:      LogConfig{Level: "info", Format: "json"},
 	}
@@ -93,12 +102,16 @@ func (c *Config) Validate() error {
 	}
 	faults.In("delivery", c.Delivery.Validate())
 	faults.In("policy", c.Policy.Validate())
+	faults.In("domains", c.Domains.Validate())
+	faults.In("similar", c.Similar.Validate())
+	faults.In("notices", c.Notices.Validate())
 	faults.In("api", c.API.Validate())
 	_, err := policy.NewDirectory(c.Identities)
 	faults.In("identities", err)
 	c.validateUpstreams(&faults)
 	c.validateTrack(&faults)
 	c.validateGroups(&faults)
+	c.validateLimits(&faults)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		faults.Add("log.level", c.Log.Level, "must be one of debug, info, warn, error")
 	}
@@ -143,6 +156,27 @@ func (c *Config) validateGroups(faults *policy.Faults) {
 	}
 }
 
+// validateLimits finds limits for nobody, routes to nowhere, and actions that a front cannot carry out.
+func (c *Config) validateLimits(faults *policy.Faults) {
+	for i := range c.Policy.Limits {
+		l, at := &c.Policy.Limits[i], fmt.Sprintf("policy.limits[%d]", i)
+		for j, g := range l.Match.Groups {
+			if !slices.ContainsFunc(c.Identities, func(id policy.Identity) bool { return slices.Contains(id.Groups, g) }) {
+				faults.Add(fmt.Sprintf("%s.match.groups[%d]", at, j), g, "no identity is in this group")
+			}
+		}
+		if l.Action != policy.Route {
+			continue
+		}
+		if !slices.ContainsFunc(c.Upstreams, func(u upstream.Config) bool { return u.Name == l.Upstream }) {
+			faults.Add(at+".upstream", l.Upstream, "there is no upstream of this name")
+		}
+		if len(c.Milter.Listen) > 0 {
+			faults.Add(at+".action", string(l.Action), "a milter cannot send a message elsewhere: use hold, approval or tag, or only the relay")
+		}
+	}
+}
+
 // milterFixed is the part of the milter's section that is read once.
 func milterFixed(c *Config) milter.Config {
 	m := c.Milter
@@ -174,6 +208,9 @@ func restartKeys(old, now *Config) (keys []string) {
 		"track":     {old.Track, now.Track},
 		"api":       {apiFixed(old), apiFixed(now)},
 		"log":       {old.Log, now.Log},
+		"domains":   {old.Domains, now.Domains},
+		"similar":   {old.Similar, now.Similar},
+		"notices":   {old.Notices, now.Notices},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			keys = append(keys, name)

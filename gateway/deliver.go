@@ -33,6 +33,9 @@ func (d deliverer) Upstream(e *policy.Envelope, recipient policy.Address) string
 	if e.Front == policy.Milter {
 		return postfixLane
 	}
+	if e.Route != "" {
+		return d.routes.named(e.Route).Name()
+	}
 	return d.routes.Route(recipient).Name()
 }
 

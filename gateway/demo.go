@@ -36,6 +36,14 @@ func DemoConfig(dir, upstreamAddr string) Config {
 	cfg.Policy.Rules = []policy.Rule{{
 		Name: "one-time codes are not held", Match: policy.Match{Senders: []string{"otp@" + demo.Domain}}, Action: policy.Hold,
 	}}
+	cfg.Policy.Internal, cfg.Policy.Trial = []string{"@" + demo.Domain}, 0
+	for _, p := range demo.People() {
+		identity := policy.Identity{Login: p.Login, Addresses: []string{p.Address()}}
+		if p.Alias != "" {
+			identity.Addresses = append(identity.Addresses, p.Alias+"@"+demo.Domain)
+		}
+		cfg.Identities = append(cfg.Identities, identity)
+	}
 	hash := sha256.Sum256([]byte(DemoToken))
 	cfg.API.Tokens = []web.Token{{Name: "demo", Role: "admin", SHA256: hex.EncodeToString(hash[:])}}
 	cfg.API.Socket = filepath.Join(dir, "api.sock")

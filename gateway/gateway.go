@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/sendgate/sendgate/gateway/alert"
 	"github.com/sendgate/sendgate/gateway/hold"
 	"github.com/sendgate/sendgate/gateway/milter"
 	"github.com/sendgate/sendgate/gateway/notify"
@@ -19,6 +21,7 @@ import (
 	"github.com/sendgate/sendgate/gateway/track"
 	"github.com/sendgate/sendgate/gateway/web"
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/guard"
 	"github.com/sendgate/sendgate/store"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -35,6 +38,9 @@ type Gateway struct {
 	milter    *milter.Milter  // nil when not configured
 	keeper    *postfix.Keeper // with the milter
 	tracking  *tracking
+	limits    *limits
+	alerts    *alerts
+	domains   *domains // nil when they are not checked
 	web       *web.Server
 
 	started Config // what holds for keys that only a restart changes
@@ -60,6 +66,16 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 			err = errors.Join(err, g.close())
 		}
 	}()
+	past := newHistory()
+	g.domains = openDomains(&cfg, past, time.Now, log.Named("domain"))
+	rules := g.guardSettings(&cfg, directory)
+	if rules.Similar, err = withSeed(cfg.Similar, journal); err != nil {
+		return nil, err
+	}
+	g.limits, err = openLimits(context.Background(), journal, cfg.Store.Dir, rules, past, time.Now, log.Named("limits"))
+	if err != nil {
+		return nil, err
+	}
 	if g.routes, err = newRoutes(cfg.Upstreams, cfg.Hostname, log.Named("upstream")); err != nil {
 		return nil, err
 	}
@@ -72,8 +88,12 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	if err := g.openTracking(&cfg); err != nil {
 		return nil, err
 	}
+	people := alert.People{Config: cfg.Policy, Directory: directory}
+	if g.alerts, err = openAlerts(&cfg, people, journal, g.tracking, log.Named("alert")); err != nil {
+		return nil, err
+	}
 	reporter := notify.New(cfg.Hostname, cfg.Delivery.Retry.ExpireAfter, journal, time.Now)
-	g.scheduler, err = hold.New(cfg.Delivery, journal, g.feed, deliverer{g.routes, g.keeper, log.Named("mail")}, reporter, time.Now, log.Named("mail"))
+	g.scheduler, err = hold.New(cfg.Delivery, journal, g.feed, deliverer{g.routes, g.keeper, log.Named("mail")}, reporter, time.Now, log.Named("mail"), g.limits)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +109,10 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	}
 	g.web = web.New(cfg.API, web.Needs{
 		Journal: journal, Holder: holder{g.scheduler, journal, g.keeper}, Metrics: registry, Parts: g.parts, Margin: g.margin,
-		Tracking: g.tracking.sources, Import: g.tracking.importLog,
-		Version: version, Now: time.Now, Log: log.Named("api"),
+		Tracking: g.tracking.sources, Import: g.importLog,
+		Limits: limitsAPI{g.limits, g.loaded}, Alerts: alertsAPI{g.alerts.Desk},
+		Campaigns: campaignsAPI{g.limits, holder{g.scheduler, journal, g.keeper}},
+		Version:   version, Now: time.Now, Log: log.Named("api"),
 	})
 	return g, nil
 }
@@ -113,6 +135,11 @@ func (g *Gateway) register(registry *prometheus.Registry) error {
 	all := append(g.relay.Collectors(), g.scheduler.Collectors()...)
 	all = append(all, storeMetrics(g.store)...)
 	all = append(all, g.tracking.Collectors()...)
+	all = append(all, g.alerts.Collectors()...)
+	all = append(all, g.alerts.hooks.Collectors()...)
+	if g.domains != nil {
+		all = append(all, g.domains.resolver.Collectors()...)
+	}
 	if g.milter != nil {
 		all = append(all, g.milter.Collectors()...)
 	}
@@ -160,6 +187,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		group.Go(func() error { return g.keeper.Run(timers) })
 	}
 	group.Go(func() error { return g.tracking.run(ctx) })
+	group.Go(func() error { return g.limits.run(timers, g.scheduler) })
+	group.Go(func() error { return g.alerts.run(timers) })
 	group.Go(func() error { <-ctx.Done(); fronts.Wait(); stopTimers(); return nil })
 	group.Go(func() error { return g.web.Serve(ctx) })
 	group.Go(func() error { return g.scheduler.Run(timers) })
@@ -169,6 +198,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 // close takes down what New has built, backwards.
 func (g *Gateway) close() error {
 	var errs []error
+	if g.domains != nil {
+		g.domains.resolver.Close()
+	}
 	if g.routes != nil {
 		errs = append(errs, g.routes.close())
 	}
@@ -187,6 +219,8 @@ func (g *Gateway) Reload(cfg Config) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.alerts.Reload(alertSettings(&cfg), alert.People{Config: cfg.Policy, Directory: directory})
+	g.limits.Reload(g.guardSettings(&cfg, directory))
 	g.relay.Reload(g.relaySettings(&cfg, directory))
 	if g.milter != nil {
 		g.milter.Reload(g.milterSettings(&cfg, directory))
@@ -202,9 +236,36 @@ func (g *Gateway) Reload(cfg Config) error {
 
 func (g *Gateway) relaySettings(cfg *Config, directory *policy.Directory) relay.Settings {
 	return relay.Settings{
-		Config: cfg.Relay, Engine: policy.NewRules(cfg.Policy, directory), Directory: directory, Router: g.routes,
-		Reports: g.tracking.report,
+		Config: cfg.Relay, Engine: g.limits, Directory: directory, Router: g.routes,
+		Reports: g.tracking.report, Content: cfg.Similar.Enabled,
 	}
+}
+
+// tags reports whether a limit adds fields to the header.
+func tags(cfg *Config) bool {
+	return slices.ContainsFunc(cfg.Policy.Limits, func(l policy.LimitRule) bool { return l.Action == policy.Tag })
+}
+
+// refused tells of a recipient whose domain does not exist.
+func (g *Gateway) refused(e *policy.Envelope, v policy.Verdict) {
+	if g.alerts == nil { // not open yet
+		return
+	}
+	g.alerts.Raise(alert.Occurrence{
+		Kind: alert.DomainRefused, Subject: e.Identity, Time: time.Now(), Finding: v.Findings[0], Outcome: v.Action, Text: v.Text,
+	})
+}
+
+// guardSettings are the rules. The check of domains is as it was at the start.
+func (g *Gateway) guardSettings(cfg *Config, directory *policy.Directory) guard.Settings {
+	s := guard.Settings{Config: cfg.Policy, Directory: directory}
+	if g.limits != nil {
+		s.Trial = g.limits.trial
+	}
+	if g.domains != nil {
+		s.Domains, s.Refused = g.domains, g.refused
+	}
+	return s
 }
 
 func (g *Gateway) milterSettings(cfg *Config, directory *policy.Directory) milter.Settings {
@@ -213,16 +274,21 @@ func (g *Gateway) milterSettings(cfg *Config, directory *policy.Directory) milte
 		reports = nil
 	}
 	return milter.Settings{
-		Config: cfg.Milter, Engine: policy.NewRules(cfg.Policy, directory), Directory: directory,
-		Needs: milter.Needs{Body: cfg.Milter.MessageSize || cfg.Milter.Notifications}, Reports: reports,
+		Config: cfg.Milter, Engine: g.limits, Directory: directory,
+		Needs: milter.Needs{Envelope: g.domains != nil, Content: cfg.Similar.Enabled, Fields: tags(cfg), Body: cfg.Milter.MessageSize || cfg.Milter.Notifications}, Reports: reports,
 	}
+}
+
+// loaded is the configuration as last loaded.
+func (g *Gateway) loaded() Config {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.config
 }
 
 // margin is how much later than shown mail is let go.
 func (g *Gateway) margin() time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.config.Policy.Hold.Margin
+	return g.loaded().Policy.Hold.Margin
 }
 
 // parts reports on the upstreams and the postfix helper, from what is known of them within the last

@@ -45,7 +45,7 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 		return nil, err
 	}
 	atPostfix := h.keeper != nil && m.Envelope.Front == policy.Milter
-	if atPostfix && m.States[policy.StateHeld] > 0 {
+	if atPostfix && m.States[policy.StateHeld]+m.States[policy.StateApprovalPending] > 0 {
 		// Not there: Postfix is still receiving it, or the keeper finds out what became of it.
 		if held, err := h.keeper.Held(ctx, &m.Envelope); err != nil || !held {
 			return h.outcomes(id, recipients, codeRetrying)
@@ -169,6 +169,7 @@ func (h holder) outcomes(id policy.ID, recipients []int, code string) (all []web
 func refusal(err error) error {
 	for cause, code := range map[error]string{
 		hold.ErrNotHeld:       "not_held",
+		hold.ErrNoApproval:    "no_approval",
 		hold.ErrHoldEnd:       "hold_end",
 		hold.ErrNoRecipient:   "invalid_address",
 		hold.ErrNoBody:        "no_body",
@@ -181,4 +182,10 @@ func refusal(err error) error {
 		}
 	}
 	return err
+}
+
+// Approve lets a message go that waited for a person.
+func (h holder) Approve(ctx context.Context, id policy.ID, actor string) error {
+	_, err := h.scheduler.Approve(ctx, id, actor)
+	return refusal(err)
 }

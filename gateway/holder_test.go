@@ -51,7 +51,7 @@ func newHeld(t *testing.T, front policy.Front) *held {
 	}})
 	helper.put(queued{Envelope: postfix.Envelope{ID: queueID, Queue: "hold", Arrival: e.Received, Sender: e.Sender}})
 	var err error
-	h.scheduler, err = hold.New(hold.DefaultConfig(), journal, journal.Subscribe(0), d, mute{}, time.Now, zap.NewNop())
+	h.scheduler, err = hold.New(hold.DefaultConfig(), journal, journal.Subscribe(0), d, mute{}, time.Now, zap.NewNop(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

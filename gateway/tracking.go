@@ -76,10 +76,35 @@ func (t *tracking) readReports(ctx context.Context) {
 	}
 }
 
-// importLog reads a log of the past for the API.
-func (t *tracking) importLog(ctx context.Context, name string, r io.Reader) (web.ImportReport, error) {
-	i, err := t.ImportReader(ctx, name, r)
+// importLog reads a log of the past for the API: what became of mail, and whom our senders know.
+func (g *Gateway) importLog(ctx context.Context, name string, r io.Reader) (web.ImportReport, error) {
+	cfg := g.loaded()
+	directory, err := policy.NewDirectory(cfg.Identities)
+	if err != nil {
+		return web.ImportReport{}, err
+	}
+	l := &learner{directory: directory, internal: cfg.Policy.IsInternal, learn: g.limits.Learn, open: map[string]*logged{}}
+	pr, pw := io.Pipe()
+	taught := make(chan struct{})
+	go func() {
+		defer close(taught)
+		err := l.read(ctx, name, pr)
+		_ = pr.CloseWithError(err) // the tracker reads on
+		_, _ = io.Copy(io.Discard, pr)
+	}()
+	i, err := g.tracking.ImportReader(ctx, name, io.TeeReader(r, forgiving{pw}))
+	_ = pw.CloseWithError(err)
+	<-taught
 	return web.ImportReport{Lines: i.Lines, Entries: i.Entries, Events: i.Events}, err
+}
+
+// forgiving writes what can be written.
+type forgiving struct{ w io.Writer }
+
+// Write never fails.
+func (f forgiving) Write(p []byte) (int, error) {
+	_, _ = f.w.Write(p)
+	return len(p), nil
 }
 
 // sources tells the API how the logs are followed.

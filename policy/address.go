@@ -95,11 +95,14 @@ func (a Address) Key() string {
 	if a == "" {
 		return ""
 	}
-	local := strings.ToLower(a.Local())
-	if d := a.Domain(); d != "" {
-		return local + "@" + d
+	local, d := strings.ToLower(a.Local()), a.Domain()
+	switch {
+	case d == "":
+		return local
+	case len(local)+len("@")+len(d) == len(a) && string(a[:len(local)]) == local && string(a[len(local)+1:]) == d:
+		return string(a) // as nearly always
 	}
-	return local
+	return local + "@" + d
 }
 
 // String gives the address as it stands in a path, "<>" for the null sender.

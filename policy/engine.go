@@ -20,25 +20,52 @@ type Verdict struct {
 	Reason string    // for the operator; never leaves the machine
 	// Shadow lists what rules in shadow mode would have done, for the log.
 	Shadow []string
+	// Expiry is what becomes of a message that nobody approves until Until: Reject returns it to its
+	// sender, Pass lets it go.
+	Expiry   Action
+	Upstream string // with Route: over which one; the message is held as usual
+	Tags     []Field
+	Charge   *Charge   // what was taken; it belongs into the first event
+	Findings []Finding // what the rules said; they belong there, too
 }
+
+// A Field is one to be added to the header.
+type Field struct{ Name, Value string }
 
 // Engine decides on submissions. It is asked when a sender is known, for each recipient, and at
 // the end of the header; the fields of the submission's envelope tell how far the dialogue is.
 // Implementations are safe for concurrent use and deterministic given their input.
 type Engine interface {
 	Decide(ctx context.Context, s Submission) Verdict
+	// Forget says that a message about which was decided at StageEnd was not accepted after all: what it
+	// took is given back.
+	Forget(now time.Time, id ID)
 }
 
 // Rules is the Engine made from a configuration.
 type Rules struct {
 	config    Config
 	directory *Directory
+	rules     []matchedRule
+}
+
+type matchedRule struct {
+	*Rule
+	match *Matcher
 }
 
 // NewRules makes an engine from a valid configuration.
 func NewRules(config Config, directory *Directory) *Rules {
-	return &Rules{config: config, directory: directory}
+	r := &Rules{config: config, directory: directory}
+	for i := range config.Rules {
+		rule := &config.Rules[i]
+		r.rules = append(r.rules, matchedRule{rule, NewMatcher(&rule.Match)})
+	}
+	return r
 }
+
+// Forget does nothing: the rules have no memory.
+func (r *Rules) Forget(time.Time, ID) {}
 
 // Decide says how long a message is held: the longest that one of its recipients asks for, each
 // by the first rule that names it, else the default. Inbound mail, mail from the null sender and
@@ -57,8 +84,8 @@ func (r *Rules) Decide(_ context.Context, s Submission) Verdict {
 	v.Shown = s.Time.Add(hold)
 	v.Until = v.Shown.Add(r.config.Hold.Margin)
 	v.Text = Label{
-		fmt.Sprintf("held for %s, recall until then", hold),
-		fmt.Sprintf("暂缓发送 %s，期间可撤回", hold),
+		"held for " + hold.String() + ", recall until then",
+		"暂缓发送 " + hold.String() + "，期间可撤回",
 	}
 	return v
 }
@@ -69,9 +96,9 @@ func (r *Rules) hold(s *Submission) (hold time.Duration, rule string, shadow []s
 		return d, "header " + r.config.Hold.Header, nil
 	}
 	groups := r.directory.Groups(s.Envelope.Identity)
-	var candidates []*Rule
-	for i := range r.config.Rules {
-		if c := &r.config.Rules[i]; c.Match.message(s, groups) {
+	var candidates []matchedRule
+	for _, c := range r.rules {
+		if c.match.Matches(s, groups) {
 			candidates = append(candidates, c)
 		}
 	}
@@ -87,7 +114,7 @@ func (r *Rules) hold(s *Submission) (hold time.Duration, rule string, shadow []s
 		}
 	}
 	for _, c := range candidates {
-		if shadows[c] {
+		if shadows[c.Rule] {
 			shadow = append(shadow, fmt.Sprintf("%s: hold %s", c.Name, c.For))
 		}
 	}
@@ -96,15 +123,15 @@ func (r *Rules) hold(s *Submission) (hold time.Duration, rule string, shadow []s
 
 // firstFor gives the first live rule that names the recipient, or nil, and marks the rules in shadow
 // mode that would have come before it.
-func firstFor(a Address, candidates []*Rule, shadows map[*Rule]bool) *Rule {
+func firstFor(a Address, candidates []matchedRule, shadows map[*Rule]bool) *Rule {
 	for _, c := range candidates {
-		if !matchAny(c.Match.Recipients, a) {
+		if !c.match.MatchesRecipient(a) {
 			continue
 		}
 		if !c.Shadow {
-			return c
+			return c.Rule
 		}
-		shadows[c] = true
+		shadows[c.Rule] = true
 	}
 	return nil
 }

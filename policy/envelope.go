@@ -3,6 +3,8 @@ package policy
 import (
 	"net/netip"
 	"time"
+
+	"github.com/sendgate/sendgate/policy/content"
 )
 
 // Front is the way by which a message came in.
@@ -55,6 +57,8 @@ type Envelope struct {
 	MessageID string `cbor:"18,keyasint,omitempty"` // with its angle brackets
 
 	QueueID string `cbor:"19,keyasint,omitempty"` // milter: Postfix's id
+	// Route names the upstream that a rule chose for all recipients; empty is the usual one of each.
+	Route string `cbor:"20,keyasint,omitempty"`
 }
 
 // A Recipient is one RCPT TO with its parameters.
@@ -68,13 +72,35 @@ type Recipient struct {
 	Notify []string `cbor:"4,keyasint,omitempty"`
 }
 
+// Stage says how far the dialogue is.
+type Stage int
+
+// The stages. At StageRcpt the envelope has just the recipient that is asked about.
+const (
+	StageEnd Stage = iota // the header was read; all recipients are known
+	StageMail
+	StageRcpt
+	// StageContent follows StageEnd where the body came only after the decision at the header: what the
+	// rules about content say in addition. Where the content is known at StageEnd it is asked for there.
+	StageContent
+)
+
 // A Submission is what the engine decides on: the envelope as far as it is known, and the facts of
 // the session that are not kept.
 type Submission struct {
 	Time     time.Time // the moment of the decision
+	Stage    Stage
 	Envelope *Envelope
+	// ID is the id under which the message will be accepted, at StageEnd.
+	ID ID
+	// Already is how many recipients were accepted before the one asked about, at StageRcpt.
+	Already int
+	// Digest is a hash of the body at StageEnd, where it is known: it recognises a client's retry.
+	Digest [16]byte
 	// Trusted is true for clients from a configured network and for authenticated ones.
 	Trusted bool
+	// Content is what was read of the message, nil where it is not known.
+	Content *content.Content
 	// Header gives the decoded values of a field, nil before the header was read.
 	Header func(name string) []string
 }

@@ -28,6 +28,8 @@ const (
 	Offered     Kind = "offered"      // hold 0: about to be handed through, the client still owns it
 	Canceled    Kind = "canceled"     // taken back before it left
 	Resent      Kind = "resent"       // a new attempt for recipients that had failed
+	// ApprovalRequested keeps a message back for a person, until Until.
+	ApprovalRequested Kind = "approval_requested"
 )
 
 // Observations. They report what was seen, never conflict, and are idempotent by Event.Key.
@@ -53,24 +55,29 @@ const (
 	Notified         Kind = "notified" // a DSN or notice was written to the sender
 	Suspended        Kind = "suspended"
 	Unsuspended      Kind = "unsuspended"
-	Boosted          Kind = "boosted"
-	ConfigChanged    Kind = "config_changed"
-	Login            Kind = "login"
-	Dequeued         Kind = "dequeued" // a queue behind us removed its file: nothing more comes under QueueID
+	Boosted          Kind = "boosted"     // a limit of Subject was raised by Amount until Until
+	Overridden       Kind = "overridden"  // a limit of Subject is Amount until Until; 0 ends boosts and overrides
+	UsageReset       Kind = "usage_reset" // what was counted for Subject was forgotten
+	// CampaignDecided is what a person said about a campaign: Subject is its id, Rule is approve, cancel,
+	// slow, allow (until Until) or withdraw.
+	CampaignDecided Kind = "campaign_decided"
+	ConfigChanged   Kind = "config_changed"
+	Login           Kind = "login"
+	Dequeued        Kind = "dequeued" // a queue behind us removed its file: nothing more comes under QueueID
 )
 
 // Kinds lists every kind there is, decisions first.
 var Kinds = []Kind{
-	Accepted, Held, HoldChanged, Approved, Released, Offered, Canceled, Resent,
+	Accepted, Held, HoldChanged, Approved, Released, Offered, Canceled, Resent, ApprovalRequested,
 	Refused, NeverQueued, HandedOver, Queued, Deferred, DeliveredMailbox, RelayedRemote, Expanded,
 	Bounced, Expired, AsyncBounced, Blocked, RecallRequested, RecallOutcome, Restored, ForwardedSeen,
-	ReadSeen, Unknown, Notified, Suspended, Unsuspended, Boosted, ConfigChanged, Login, Dequeued,
+	ReadSeen, Unknown, Notified, Suspended, Unsuspended, Boosted, Overridden, UsageReset, CampaignDecided, ConfigChanged, Login, Dequeued,
 }
 
 // Decision reports whether the kind is a decision rather than an observation.
 func (k Kind) Decision() bool {
 	switch k {
-	case Accepted, Held, HoldChanged, Approved, Released, Offered, Canceled, Resent:
+	case Accepted, Held, HoldChanged, Approved, Released, Offered, Canceled, Resent, ApprovalRequested:
 		return true
 	}
 	return false
@@ -109,6 +116,13 @@ type Event struct {
 	Member Address `cbor:"15,keyasint,omitempty" json:"member,omitempty"`
 	// NextTry is when somebody else is expected to try a deferred recipient again. Until would be ours.
 	NextTry time.Time `cbor:"16,keyasint,omitzero" json:"next_try,omitzero"`
+	// Charge is what the message took of its limits with this event, and Findings what the rules said.
+	Charge   *Charge   `cbor:"17,keyasint,omitempty" json:"-"`
+	Findings []Finding `cbor:"18,keyasint,omitempty" json:"findings,omitempty"`
+	// Subject is whom an event is about that is not about a message: the identity that was suspended,
+	// the key whose limit was raised. Amount is by or to how much.
+	Subject string `cbor:"19,keyasint,omitempty" json:"subject,omitempty"`
+	Amount  int64  `cbor:"20,keyasint,omitempty" json:"amount,omitempty"`
 }
 
 // Concerns reports whether the event is about recipient i.

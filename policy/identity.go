@@ -11,6 +11,8 @@ type Identity struct {
 	Addresses []string `yaml:"addresses"`
 	Groups    []string `yaml:"groups"`
 	Roles     []string `yaml:"roles"` // admin, operator, auditor, user
+	// Apart counts each client address for itself: of applications that share a login or an address.
+	Apart bool `yaml:"apart"`
 }
 
 // Roles that an identity or a token may have.
@@ -63,10 +65,27 @@ func (d *Directory) add(faults *Faults, path, name string, id *Identity) {
 // fold is the form under which logins and addresses are compared: as [Address.Key], for a login
 // that is one. It is empty only for the empty name.
 func fold(name string) string {
-	if at := strings.LastIndexByte(name, '@'); at >= 0 {
-		return strings.ToLower(name[:at]) + "@" + foldDomain(name[at+1:])
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 {
+		return strings.ToLower(name)
 	}
-	return strings.ToLower(name)
+	local, domain := strings.ToLower(name[:at]), foldDomain(name[at+1:])
+	if local == name[:at] && domain == name[at+1:] {
+		return name // as nearly always
+	}
+	return local + "@" + domain
+}
+
+// untagged takes the detail from an address: "ann+news@corp.example" is ann's (RFC 5233).
+func untagged(name string) string {
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 {
+		return name
+	}
+	if plus := strings.IndexByte(name[:at], '+'); plus > 0 {
+		return name[:plus] + name[at:]
+	}
+	return name
 }
 
 // Find gives the identity of a login or an address, or nil.
@@ -76,16 +95,24 @@ func (d *Directory) Find(name string) *Identity {
 
 // Canonical names whom mail is counted for: the login of the identity that the SASL login or the
 // envelope sender belongs to, else the login itself, else the sender, else the client address.
-// It is never empty.
+// Addresses with a detail ("ann+news@") count for the one without. It is never empty.
 func (d *Directory) Canonical(login string, sender Address, client string) string {
 	for _, name := range []string{login, sender.Key()} {
 		if name == "" {
 			continue
 		}
-		if id := d.Find(name); id != nil {
-			return strings.ToLower(id.Login)
+		id := d.Find(name)
+		if id == nil {
+			name = untagged(name)
+			id = d.Find(name)
 		}
-		return fold(name)
+		switch {
+		case id == nil:
+			return fold(name)
+		case id.Apart && client != "":
+			return strings.ToLower(id.Login) + "#" + client
+		}
+		return strings.ToLower(id.Login)
 	}
 	if client == "" {
 		return "unknown"
@@ -95,6 +122,7 @@ func (d *Directory) Canonical(login string, sender Address, client string) strin
 
 // Groups gives the groups of an identity by its canonical name.
 func (d *Directory) Groups(identity string) []string {
+	identity, _, _ = strings.Cut(identity, "#")
 	if id := d.Find(identity); id != nil {
 		return id.Groups
 	}

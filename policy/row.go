@@ -129,6 +129,7 @@ func (rows Rows) applyMember(e Event) (after Rows, changed []int) {
 		return rows, nil
 	}
 	g := e.Recipients[0]
+	attempt := rows[g].Attempt
 	if rows[g].Group > 0 { // a group in a group: its members stand under the one that was written to
 		if rows[g].Address.Key() != e.Member.Key() && !rows[g].Superseded {
 			rows[g].Superseded = true
@@ -136,7 +137,7 @@ func (rows Rows) applyMember(e Event) (after Rows, changed []int) {
 		}
 		g = rows[g].Group - 1
 	}
-	if j := rows.member(g, e.Member); j >= 0 {
+	if j := rows.member(g, e.Member, attempt); j >= 0 {
 		next := rows[j].Fate.Apply(e)
 		if next == rows[j].Fate {
 			return rows, changed
@@ -154,7 +155,7 @@ func (rows Rows) applyMember(e Event) (after Rows, changed []int) {
 		rows[g].Fate = Fate{State: StateExpanded, Since: e.Time, MayBeDuplicate: known.MayBeDuplicate}
 		changed = append(changed, g)
 	}
-	r := Row{Index: len(rows), Recipient: rows[g].Recipient, Group: g + 1, Fate: known.Apply(e)}
+	r := Row{Index: len(rows), Recipient: rows[g].Recipient, Group: g + 1, Attempt: attempt, Fate: known.Apply(e)}
 	r.Address = e.Member
 	if e.Until.IsZero() { // who knows the members has the message: nothing is left of what we had to do for the group
 		r.Due = time.Time{}
@@ -162,11 +163,12 @@ func (rows Rows) applyMember(e Event) (after Rows, changed []int) {
 	return append(rows, r), append(changed, r.Index)
 }
 
-func (rows Rows) member(group int, a Address) int {
+// member gives the row of a member in one attempt; what is said late of the first is nothing of the second.
+func (rows Rows) member(group int, a Address, attempt int) int {
 	key := a.Key()
 	found := -1
 	for j := group + 1; j < len(rows); j++ {
-		if rows[j].Group == group+1 && rows[j].Address.Key() == key {
+		if rows[j].Group == group+1 && rows[j].Address.Key() == key && max(rows[j].Attempt, 1) == max(attempt, 1) {
 			if !rows[j].Superseded {
 				return j
 			}

@@ -74,6 +74,18 @@ func TestRows(t *testing.T) {
 			"ann@x.example bounced superseded", "team@x.example expanded", "bob@x.example bounced of team@x.example superseded",
 			"eve@x.example delivered_mailbox of team@x.example", "ann@x.example queued", "bob@x.example queued of team@x.example",
 		}},
+		{"a late word about the first attempt of a member", []Event{
+			member(6, Bounced, 1, "bob@x.example"), resent(7, 2), member(9, DeliveredMailbox, 1, "bob@x.example"),
+		}, []string{
+			"ann@x.example accepted", "team@x.example expanded",
+			"bob@x.example delivered_mailbox of team@x.example superseded", "bob@x.example queued of team@x.example",
+		}},
+		{"members of the second attempt of a group", []Event{
+			{Kind: Bounced, Time: noon.Add(5 * time.Second), Recipients: []int{1}}, resent(6, 1), member(7, Bounced, 2, "bob@x.example"), member(8, DeliveredMailbox, 2, "bob@x.example"),
+		}, []string{
+			"ann@x.example accepted", "team@x.example bounced superseded", "team@x.example expanded",
+			"bob@x.example delivered_mailbox of team@x.example",
+		}},
 		{"nothing to resend", []Event{at(1, Released), at(2, Resent), resent(2, 0, 0, 9, -1)}, []string{"ann@x.example queued", "team@x.example queued"}},
 		{"a member of nobody", []Event{member(2, Bounced, 7, "bob@x.example"), {Kind: Bounced, Member: "bob@x.example"}},
 			[]string{"ann@x.example accepted", "team@x.example accepted"}},

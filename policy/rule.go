@@ -23,6 +23,12 @@ const (
 type Config struct {
 	Hold  HoldConfig `yaml:"hold"`
 	Rules []Rule     `yaml:"rules"`
+	// Internal names the organisation's own addresses and domains, as in Match. Everybody else is
+	// external. Domains of identities are internal without being named.
+	Internal []string    `yaml:"internal"`
+	Limits   []LimitRule `yaml:"limits"`
+	// Trial is how long after the first start limits only say what they would do.
+	Trial time.Duration `yaml:"trial"`
 }
 
 // HoldConfig says how long mail is held when no rule says otherwise.
@@ -38,11 +44,20 @@ type HoldConfig struct {
 	Header string `yaml:"header"`
 }
 
+// IsInternal reports whether an address is the organisation's own.
+func (c *Config) IsInternal(a Address) bool {
+	return a.Domain() == "" || slices.ContainsFunc(c.Internal, func(p string) bool { return MatchAddress(p, a) })
+}
+
 // DefaultConfig holds every message for 60 s.
 func DefaultConfig() Config {
-	return Config{Hold: HoldConfig{
-		Default: 60 * time.Second, Max: 900 * time.Second, Margin: 3 * time.Second, Header: "X-Sendgate-Hold",
-	}}
+	return Config{
+		Hold: HoldConfig{
+			Default: 60 * time.Second, Max: 900 * time.Second, Margin: 3 * time.Second, Header: "X-Sendgate-Hold",
+		},
+		Limits: DefaultLimits(),
+		Trial:  7 * 24 * time.Hour,
+	}
 }
 
 // A Rule names some mail and says what happens to it. For each recipient the first rule that
@@ -66,6 +81,8 @@ type Match struct {
 	// Headers asks for fields with these values, without regard to case; "*" is any value. Fields
 	// are believed from trusted clients only.
 	Headers map[string]string `yaml:"headers"`
+	// Times are times of the week in the zone of this machine: "mon-fri 08:00-18:00", "sat,sun".
+	Times []string `yaml:"times"`
 }
 
 // MaxHold is the longest hold that can be configured.
@@ -101,12 +118,29 @@ func (c *Config) Validate() error {
 		}
 		r.Match.validate(&faults, at+".match")
 	}
+	validatePatterns(&faults, "internal", c.Internal)
+	for i := range c.Limits {
+		l, at := &c.Limits[i], "limits["+itoa(i)+"]"
+		l.validate(&faults, at)
+		if l.Name != "" && names[l.Name] {
+			faults.Add(at+".name", l.Name, "there is another rule of this name")
+		}
+		names[l.Name] = true
+	}
+	if c.Trial < 0 {
+		faults.Add("trial", c.Trial, "cannot be negative; 0s is none")
+	}
 	return faults.Err()
 }
 
 func (m *Match) validate(faults *Faults, at string) {
 	validatePatterns(faults, at+".senders", m.Senders)
 	validatePatterns(faults, at+".recipients", m.Recipients)
+	for i, t := range m.Times {
+		if _, err := parseTimes(t); err != nil {
+			faults.Add(at+".times["+itoa(i)+"]", t, "%v", err)
+		}
+	}
 }
 
 func validatePatterns(faults *Faults, at string, patterns []string) {
@@ -145,36 +179,6 @@ func MatchAddress(pattern string, a Address) bool {
 	}
 	p, err := ParseAddress(pattern)
 	return err == nil && p.Key() == a.Key()
-}
-
-func matchAny(patterns []string, a Address) bool {
-	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return MatchAddress(p, a) })
-}
-
-// message reports whether the rule matches what all recipients of a submission share.
-func (m *Match) message(s *Submission, groups []string) bool {
-	e := s.Envelope
-	if !matchAny(m.Senders, e.Sender) {
-		return false
-	}
-	if len(m.Groups) > 0 && !slices.ContainsFunc(m.Groups, func(g string) bool { return slices.Contains(groups, g) }) {
-		return false
-	}
-	if len(m.Networks) > 0 && !slices.ContainsFunc(m.Networks, func(n netip.Prefix) bool { return n.Contains(e.Client.Unmap().WithZone("")) }) {
-		return false
-	}
-	for name, want := range m.Headers {
-		if !s.Trusted || s.Header == nil || !matchHeader(s.Header(name), want) {
-			return false
-		}
-	}
-	return true
-}
-
-func matchHeader(values []string, want string) bool {
-	return slices.ContainsFunc(values, func(v string) bool {
-		return want == "*" || strings.EqualFold(strings.TrimSpace(v), want)
-	})
 }
 
 func itoa(i int) string { return strconv.Itoa(i) }

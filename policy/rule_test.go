@@ -54,6 +54,9 @@ func TestMatchAddress(t *testing.T) {
 			if got := MatchAddress(c.pattern, c.address); got != c.want {
 				t.Errorf("MatchAddress(%q, %q) = %v", c.pattern, c.address, got)
 			}
+			if got := NewPatterns([]string{"else@else.example", c.pattern}).Match(c.address); got != c.want {
+				t.Errorf("NewPatterns(%q).Match(%q) = %v", c.pattern, c.address, got)
+			}
 		})
 	}
 }
@@ -120,7 +123,7 @@ func TestMatchOfAMessage(t *testing.T) {
 			if c.change != nil {
 				c.change(s)
 			}
-			if got := c.match.message(s, []string{"staff", "sales"}); got != c.want {
+			if got := NewMatcher(&c.match).Matches(s, []string{"staff", "sales"}); got != c.want {
 				t.Errorf("%+v: %v", c.match, got)
 			}
 		})

@@ -83,6 +83,8 @@ func (k Kind) target() (State, bool) {
 		return StateAccepted, true
 	case Held, HoldChanged:
 		return StateHeld, true
+	case ApprovalRequested:
+		return StateApprovalPending, true
 	case Approved, Released, Queued, Resent, Expanded:
 		return StateQueued, true
 	case Offered:
@@ -194,20 +196,27 @@ func (f Fate) yields(next State, e Event) bool {
 	switch e.Kind {
 	case Accepted:
 		return false
-	case Held, HoldChanged, Released, Approved, Offered:
+	case Held, HoldChanged, Released, Approved, Offered, ApprovalRequested:
 		return f.State == StateAccepted || f.State == StateHeld || f.State == StateApprovalPending
 	}
-	return f.precedes(next, e.Time)
+	if e.Kind == HandedOver && e.QueueID != "" && e.QueueID == f.QueueID && f.State == StateDeferred && e.Upstream != f.Upstream {
+		return false // the queue itself has said more than who gave it the message, whose clock may be ahead
+	}
+	if e.Kind == Queued && !f.NextTry.IsZero() && e.QueueID == f.QueueID && e.Time.Truncate(time.Second).Equal(f.Since.Truncate(time.Second)) {
+		return false // the log was quicker to say what came of it than we that we let it go
+	}
+	return f.precedes(next, e)
 }
 
 // precedes orders what happens on the way by time. A time on the whole second may be from a log that
 // counts in seconds: within one, a tracked queue says more than a hand-over, and a failure more than
-// a queue. What is ours to do counts finer.
-func (f Fate) precedes(next State, t time.Time) bool {
-	if second := f.Since.Truncate(time.Second); f.Due.IsZero() && t.Equal(second) {
+// a queue. What is ours to do counts finer, unless the queue behind us says when it tries again: it has
+// the message.
+func (f Fate) precedes(next State, e Event) bool {
+	if second := f.Since.Truncate(time.Second); (f.Due.IsZero() || !e.NextTry.IsZero()) && e.Time.Equal(second) {
 		return progress(next) >= progress(f.State)
 	}
-	return !t.Before(f.Since)
+	return !e.Time.Before(f.Since)
 }
 
 func progress(s State) int {

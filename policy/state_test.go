@@ -32,6 +32,7 @@ var targets = map[Kind]State{
 	AsyncBounced: StateAsyncBounced, Blocked: StateBlocked, RecallRequested: "", RecallOutcome: "",
 	Restored: "", ForwardedSeen: "", ReadSeen: "", Unknown: StateUnknown, Notified: "",
 	Suspended: "", Unsuspended: "", Boosted: "", ConfigChanged: "", Login: "", Dequeued: "",
+	ApprovalRequested: StateApprovalPending, Overridden: "", UsageReset: "", CampaignDecided: "",
 }
 
 func TestEveryKindLeadsToItsState(t *testing.T) {
@@ -59,7 +60,7 @@ func TestEveryKindLeadsToItsState(t *testing.T) {
 }
 
 func TestDecisionsComeFirstAndNothingElseIsOne(t *testing.T) {
-	const decisions = 8
+	const decisions = 9
 	for i, k := range Kinds {
 		if k.Decision() != (i < decisions) {
 			t.Errorf("%s: Decision() = %v", k, k.Decision())
@@ -172,7 +173,7 @@ func TestStatesAreListedByStrength(t *testing.T) {
 
 func TestAHoldIsTouchedOnlyBeforeItWasLetGo(t *testing.T) {
 	before := []State{StateAccepted, StateHeld, StateApprovalPending, StateUnknown}
-	for _, k := range []Kind{Held, HoldChanged, Approved, Released, Offered} {
+	for _, k := range []Kind{Held, HoldChanged, Approved, Released, Offered, ApprovalRequested} {
 		for _, s := range States {
 			was := Fate{State: s, Since: noon}
 			got := was.Apply(at(1, k))
@@ -184,6 +185,25 @@ func TestAHoldIsTouchedOnlyBeforeItWasLetGo(t *testing.T) {
 				t.Errorf("%s of a recipient that is %s gives %+v", k, s, got)
 			}
 		}
+	}
+}
+
+func TestTheLogIsQuickerThanWeAre(t *testing.T) {
+	released := Event{Kind: Released, Time: noon.Add(700 * time.Millisecond), Until: noon.Add(700 * time.Millisecond)}
+	deferred := Event{Kind: Deferred, Time: noon, NextTry: noon.Add(5 * time.Minute), Reply: "450 busy", QueueID: "4F2A"} // in whole seconds
+	letGo := Event{Kind: Queued, Time: noon.Add(750 * time.Millisecond), QueueID: "4F2A"}
+	for _, order := range [][]Event{{deferred, letGo}, {letGo, deferred}} {
+		f := fate(at(0, Held), released)
+		for _, e := range order {
+			f = f.Apply(e)
+		}
+		if !f.Due.IsZero() || f.State != StateDeferred || f.NextTry.IsZero() {
+			t.Errorf("%s first: %+v", order[0].Kind, f)
+		}
+	}
+	own := Event{Kind: Deferred, Time: noon, Until: noon.Add(time.Minute)}
+	if f := fate(at(0, Held), released).Apply(own); f.State != StateQueued {
+		t.Errorf("an old try of ours: %+v", f)
 	}
 }
 
@@ -422,5 +442,18 @@ func TestParseID(t *testing.T) {
 		if got, err := ParseID(bad); err == nil {
 			t.Errorf("%q is read as %v", bad, got)
 		}
+	}
+}
+
+// Who hands a message over has a clock of his own: the queue's word about its file stays.
+func TestLateHandOverOfADeferredQueueFile(t *testing.T) {
+	deferred := Event{Kind: Deferred, Time: noon, QueueID: "AAAA", Upstream: "mx1/postfix"}
+	over := Event{Kind: HandedOver, Time: noon.Add(2 * time.Second), QueueID: "AAAA", Upstream: "default 192.0.2.1:25"}
+	if got := fate(deferred, over).State; got != StateDeferred {
+		t.Errorf("%s after the hand-over that had come before, want deferred", got)
+	}
+	over.QueueID = "BBBB"
+	if got := fate(deferred, over).State; got != StateHandedOver {
+		t.Errorf("%s after another hand-over, want handed_over", got)
 	}
 }

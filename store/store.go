@@ -216,6 +216,9 @@ func (s *Store) Stats() Stats {
 	}
 }
 
+// LastBatch is the number of the newest batch.
+func (s *Store) LastBatch() uint64 { return s.lastBatch.Load() }
+
 // Ready is nil while commits are accepted.
 func (s *Store) Ready() error {
 	select {

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -75,33 +77,55 @@ func (s *Store) Subscribe(after uint64) *Subscription {
 	return &Subscription{store: s, next: after + 1}
 }
 
+// Replay reads every record from the first batch that is kept, and goes on as Subscribe does.
+func (s *Store) Replay() (*Subscription, error) {
+	sub := &Subscription{store: s, next: 1}
+	err := s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyBatch}})
+		defer it.Close()
+		if it.Rewind(); it.Valid() {
+			sub.next = binary.BigEndian.Uint64(it.Item().Key()[1:])
+		}
+		return nil
+	})
+	return sub, err
+}
+
 // Next gives the next record, waiting for it. Its error is the context's, ErrClosed, or what the
 // disk said.
 func (sub *Subscription) Next(ctx context.Context) (Record, error) {
+	r, _, err := sub.NextUpTo(ctx, math.MaxUint64)
+	return r, err
+}
+
+// NextUpTo is Next for what is there: after the batch of that number it gives false instead of waiting.
+func (sub *Subscription) NextUpTo(ctx context.Context, last uint64) (r Record, ok bool, err error) {
 	for len(sub.rest) == 0 {
+		if sub.next > last {
+			return Record{}, false, nil
+		}
 		records, old, changed := sub.store.hub.get(sub.next)
 		switch {
 		case old:
-			var err error
 			if records, err = sub.store.batch(sub.next); err != nil {
-				return Record{}, err
+				return Record{}, false, err
 			}
 		case changed != nil:
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				return Record{}, ctx.Err()
+				return Record{}, false, ctx.Err()
 			case <-sub.store.committed:
-				return Record{}, ErrClosed
+				return Record{}, false, ErrClosed
 			}
 			continue
 		}
 		sub.next++
 		sub.rest = records
 	}
-	r := sub.rest[0]
+	r = sub.rest[0]
 	sub.rest = sub.rest[1:]
-	return r, nil
+	return r, true, nil
 }
 
 // batch reads a batch from disk; one that was pruned is empty.

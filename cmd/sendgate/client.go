@@ -20,6 +20,7 @@ import (
 
 const (
 	requestTimeout = 60 * time.Second
+	longTimeout    = 11 * time.Minute // more than the server takes for a back-test
 	maxAnswer      = 64 << 20
 )
 
@@ -146,8 +147,17 @@ func (c *client) post(ctx context.Context, path string, body, v any) (raw []byte
 	return c.exchange(ctx, http.MethodPost, path, body, v)
 }
 
+// postLong is post for what takes its time.
+func (c *client) postLong(ctx context.Context, path string, body, v any) (raw []byte, err error) {
+	return c.exchangeIn(ctx, longTimeout, http.MethodPost, path, body, v)
+}
+
 func (c *client) exchange(ctx context.Context, method, path string, body, v any) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	return c.exchangeIn(ctx, requestTimeout, method, path, body, v)
+}
+
+func (c *client) exchangeIn(ctx context.Context, timeout time.Duration, method, path string, body, v any) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	resp, err := c.request(ctx, method, path, body, nil)
 	if err != nil {
@@ -250,6 +260,21 @@ func (c *client) printJSON(raw []byte) error {
 // resolve gives the whole id of a message of which at least six characters are given, its last or
 // its first ones. It looks among the newest thousand.
 func (c *client) resolve(ctx context.Context, part string) (string, error) {
+	return c.wholeID(part, "messages", func() (ids []string, err error) {
+		var list web.MessageList
+		if _, err := c.get(ctx, "/messages", url.Values{"limit": {"1000"}}, &list); err != nil {
+			return nil, err
+		}
+		for i := range list.Messages {
+			ids = append(ids, list.Messages[i].ID)
+		}
+		return ids, nil
+	})
+}
+
+// wholeID finds the one id that begins or ends with a part, which may be all of it. newest gives the
+// ids to look among.
+func (c *client) wholeID(part, what string, newest func() ([]string, error)) (string, error) {
 	part = strings.ToUpper(strings.TrimSpace(part))
 	if len(part) >= 26 {
 		return part, nil
@@ -257,22 +282,22 @@ func (c *client) resolve(ctx context.Context, part string) (string, error) {
 	if len(part) < 6 {
 		return "", usageError{fmt.Errorf("%q: give at least six characters of the id", part)}
 	}
-	var list web.MessageList
-	if _, err := c.get(ctx, "/messages", url.Values{"limit": {"1000"}}, &list); err != nil {
+	ids, err := newest()
+	if err != nil {
 		return "", err
 	}
 	var found string
-	for _, m := range list.Messages {
-		if !strings.HasSuffix(m.ID, part) && !strings.HasPrefix(m.ID, part) {
+	for _, id := range ids {
+		if !strings.HasSuffix(id, part) && !strings.HasPrefix(id, part) {
 			continue
 		}
 		if found != "" {
 			return "", fmt.Errorf("%q is part of several ids: give more of it", part)
 		}
-		found = m.ID
+		found = id
 	}
 	if found == "" {
-		return "", fmt.Errorf("none of the newest thousand messages has %q at the end or the beginning of its id", part)
+		return "", fmt.Errorf("none of the newest thousand %s has %q at the end or the beginning of its id", what, part)
 	}
 	return found, nil
 }

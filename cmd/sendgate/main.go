@@ -66,6 +66,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newServeCommand(), newDemoCommand(), newCheckCommand(), newRepairCommand(), newHealthcheckCommand(), newPostfixHelperCommand(), newDoctorCommand(),
 		newMessagesCommand(), newShowCommand(), newReleaseCommand(), newHoldCommand(), newCancelCommand(), newResendCommand(),
+		newExplainCommand(), newApprovalsCommand(), newApproveCommand(), newLimitsCommand(), newSendersCommand(), newRulesCommand(), newAlertsCommand(), newCampaignsCommand(),
 		newRecallCommand(), newRecallsCommand(), newTailCommand(), newStatsCommand(), newTrackingCommand(), newTrackCommand(),
 		newTokenCommand(), newVersionCommand(),
 	)

@@ -196,6 +196,9 @@ func (c *client) more(e *web.TimelineEntry) []string {
 	for _, text := range []string{c.when(e), e.Rule, e.Reason} {
 		before.add(text != "", text)
 	}
+	for _, f := range e.Findings {
+		before.add(true, c.remark(&f, e.Rule))
+	}
 	text := e.Reply
 	if text == "" && (e.Kind == policy.Bounced || e.Kind == policy.AsyncBounced || e.Kind == policy.Expired) {
 		text = e.Evidence
@@ -204,4 +207,19 @@ func (c *client) more(e *web.TimelineEntry) []string {
 	after.add(e.Upstream != "", e.Upstream)
 	after.add(e.MayBeDuplicate, c.say("duplicate"))
 	return around(before, replyLines(text), after)
+}
+
+// remark is what a rule said; its name is left out where it stands already.
+func (c *client) remark(f *web.Remark, named string) string {
+	text := f.Text.In(c.lang)
+	if f.Rule != "" && f.Rule != named {
+		text = f.Rule + ": " + text
+	}
+	if f.Campaign != "" {
+		text += " (" + c.say("in campaign", f.Campaign) + ")"
+	}
+	if f.Shadow {
+		text += " (" + c.say("only tells") + ")"
+	}
+	return text
 }

@@ -3,6 +3,9 @@
 //	go run ./contrib/bench journal [flags]   durable commits, growth, time to open
 //	go run ./contrib/bench relay [flags]     the relay against Postfix, into the same sink
 //	go run ./contrib/bench milter [flags]    Postfix without a milter, with one that does nothing, with ours
+//	go run ./contrib/bench policy [flags]    ten rules: decisions, memory, rebuild and snapshot
+//	go run ./contrib/bench similar [flags]   near-duplicates: what is found, what is taken for one
+//	go run ./contrib/bench hijack [flags]    strangers reached from a hijacked account, others disturbed
 //	go run ./contrib/bench track [flags]     reading Postfix's log: the parser, and into the journal
 //
 // Every command prints tables for people, says how many repetitions it made and their spread, and
@@ -29,21 +32,29 @@ func main() {
 	}
 }
 
+const benches = "journal, relay, milter, policy, similar, hijack or track"
+
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("say what to measure: journal, relay, milter or track")
+		return fmt.Errorf("say what to measure: %s", benches)
 	}
 	switch args[0] {
 	case "journal":
 		return benchJournal(ctx, args[1:])
 	case "relay":
 		return benchRelay(ctx, args[1:])
+	case "hijack":
+		return benchHijack(ctx, args[1:])
+	case "similar":
+		return benchSimilar(ctx, args[1:])
 	case "milter":
 		return benchMilter(ctx, args[1:])
+	case "policy":
+		return benchPolicy(ctx, args[1:])
 	case "track":
 		return benchTrack(ctx, args[1:])
 	}
-	return fmt.Errorf("%q is not a bench: use journal, relay, milter or track", args[0])
+	return fmt.Errorf("%q is not a bench: use %s", args[0], benches)
 }
 
 // A series holds the repetitions of one figure.

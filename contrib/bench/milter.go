@@ -17,10 +17,16 @@ func benchMilter(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("milter", flag.ContinueOnError)
 	reps := fs.Int("reps", 3, "repetitions")
 	messages := fs.Int("messages", 2000, "messages of one measurement")
+	rules := fs.String("policy", "on", "ten rules: on, off, or both in turns")
+	domains := fs.Bool("domains", false, "one more variant: ten rules and the check of recipient domains")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	var b comparison
+	var err error
+	if b.variants, err = variants(*rules, *domains); err != nil {
+		return err
+	}
 	closed, err := b.open(ctx, *messages)
 	if err != nil {
 		return err
@@ -41,24 +47,34 @@ func benchMilter(ctx context.Context, args []string) error {
 		}
 	}
 	fmt.Printf("delivered messages per second, 4 KiB, through Postfix into one sink, in turns; median of %d (range); ratio to Postfix alone in the same run\n", *reps)
-	if err := b.table("no milter", "no milter", "no-op milter", "sendgate"); err != nil {
+	relays := []string{"no milter", "no-op milter"}
+	for _, v := range b.variants {
+		relays = append(relays, v.name)
+	}
+	if err := b.table("no milter", relays...); err != nil {
 		return err
 	}
 	var r result
-	r.add("keep_reused_s10", b.ratio("sendgate", "reused_s10", "no milter"))
-	r.add("keep_s10", b.ratio("sendgate", "s10", "no milter"))
-	r.add("keep_s50", b.ratio("sendgate", "s50", "no milter"))
-	r.add("added_p50_ms", b.added(func(f *figures) series { return f.p50 }))
-	r.add("added_p99_ms", b.added(func(f *figures) series { return f.p99 }))
+	for i, v := range b.variants {
+		prefix := ""
+		if i > 0 {
+			prefix = fmt.Sprintf("variant%d_", i+1)
+		}
+		for _, kind := range []string{"reused_s10", "s10", "s50"} {
+			r.add(prefix+"keep_"+kind, b.ratio(v.name, kind, "no milter"))
+		}
+		r.add(prefix+"added_p50_ms", b.added(v.name, func(f *figures) series { return f.p50 }))
+		r.add(prefix+"added_p99_ms", b.added(v.name, func(f *figures) series { return f.p99 }))
+	}
 	r.print()
 	return nil
 }
 
 // added is how much longer a transaction of one session takes with sendgate, median of the rounds.
-func (b *comparison) added(of func(*figures) series) float64 {
+func (b *comparison) added(name string, of func(*figures) series) float64 {
 	var more series
 	alone := of(b.of("no milter", "reused_s1"))
-	for i, ms := range of(b.of("sendgate", "reused_s1")) {
+	for i, ms := range of(b.of(name, "reused_s1")) {
 		more = append(more, ms-alone[i])
 	}
 	return more.median()
@@ -71,18 +87,27 @@ func (b *comparison) milterRound(ctx context.Context, noop string) error {
 	if err := b.throughPostfix(ctx, "no-op milter", "inet:"+noop); err != nil {
 		return err
 	}
+	for _, v := range b.variants {
+		if err := b.behindPostfix(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *comparison) behindPostfix(ctx context.Context, v variant) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	socket := fmt.Sprintf("127.0.0.1:%d", port)
-	gate, err := startGateway(ctx, b.binary, b.dir, b.sink.addr(), 0,
+	gate, err := startGateway(ctx, b.binary, b.dir, b.sink.addr(), 0, v,
 		fmt.Sprintf("milter: {listen: [{address: \"%s\"}], message_size: true}\n", socket))
 	if err != nil {
 		return err
 	}
 	defer gate.stop()
-	return b.throughPostfix(ctx, "sendgate", "inet:"+socket)
+	return b.throughPostfix(ctx, v.name, "inet:"+socket)
 }
 
 func (b *comparison) throughPostfix(ctx context.Context, name, milter string) error {

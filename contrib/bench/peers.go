@@ -56,12 +56,12 @@ func freePort() (int, error) {
 }
 
 // startSendgate runs the binary with a configuration for the sink, in a directory of its own.
-func startSendgate(ctx context.Context, binary, dir, sinkAddr string, hold time.Duration) (*peer, error) {
-	return startGateway(ctx, binary, dir, sinkAddr, hold, "")
+func startSendgate(ctx context.Context, binary, dir, sinkAddr string, hold time.Duration, v variant) (*peer, error) {
+	return startGateway(ctx, binary, dir, sinkAddr, hold, v, "")
 }
 
 // startGateway is startSendgate with more sections of configuration.
-func startGateway(ctx context.Context, binary, dir, sinkAddr string, hold time.Duration, more string) (*peer, error) {
+func startGateway(ctx context.Context, binary, dir, sinkAddr string, hold time.Duration, v variant, more string) (*peer, error) {
 	dir, err := os.MkdirTemp(dir, "gate-")
 	if err != nil {
 		return nil, err
@@ -80,9 +80,9 @@ upstreams:
 - {name: sink, servers: [{address: "%s"}], tls: none, accepts_for: remote}
 policy:
   hold: {default: %s, margin: 0s}
-api: {listen: "", socket: %s/api.sock}
+%sapi: {listen: "", socket: %s/api.sock}
 log: {level: error}
-%s`, dir, smtp, sinkAddr, hold, dir, more)
+%s%s`, dir, smtp, sinkAddr, hold, v.rules, dir, v.domains, more)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func awaitGreeting(ctx context.Context, addr string) error {
 
 // countFlushes runs a short load under strace and counts the calls that wait for the disk.
 func (b *relayBench) countFlushes(ctx context.Context) (float64, error) {
-	gate, err := startSendgate(ctx, b.binary, b.dir, b.sink.addr(), time.Second)
+	gate, err := startSendgate(ctx, b.binary, b.dir, b.sink.addr(), time.Second, b.variants[0])
 	if err != nil {
 		return 0, err
 	}

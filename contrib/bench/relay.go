@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -17,10 +18,16 @@ func benchRelay(ctx context.Context, args []string) error {
 	reps := fs.Int("reps", 3, "repetitions")
 	messages := fs.Int("messages", 3000, "messages of one measurement")
 	cold := fs.Bool("cold", false, "a recipient that was never seen for each message: nothing is answered from the cache")
+	rules := fs.String("policy", "on", "ten rules: on, off, or both in turns")
+	domains := fs.Bool("domains", false, "one more variant: ten rules and the check of recipient domains")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	var b relayBench
+	var err error
+	if b.variants, err = variants(*rules, *domains); err != nil {
+		return err
+	}
 	closed, err := b.open(ctx, *messages)
 	if err != nil {
 		return err
@@ -53,6 +60,7 @@ type comparison struct {
 	sink     *sink
 	figures  map[string]*figures // by relay and load
 	cold     bool                // every recipient is new
+	variants []variant
 }
 
 // open makes a directory that Postfix's own user gets through, builds sendgate and starts the sink.
@@ -106,25 +114,32 @@ func (b *relayBench) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, hold := range []time.Duration{time.Second, 0} {
-		name := "sendgate hold " + hold.String()
-		gate, err := startSendgate(ctx, b.binary, b.dir, b.sink.addr(), hold)
-		if err != nil {
-			return err
-		}
-		before := anonymousMBOf(gate.pid())
-		err = b.measure(ctx, name, gate.addr, gate.process.Pid, hold)
-		if hold > 0 {
-			b.idle, b.memory = append(b.idle, before), append(b.memory, anonymousMBOf(gate.pid()))
-		}
-		if stopped := gate.stop(); err == nil {
-			err = stopped
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	for _, v := range b.variants {
+		for _, hold := range holds {
+			if err := b.gate(ctx, v, hold); err != nil {
+				return fmt.Errorf("%s: %w", v.held(hold), err)
+			}
 		}
 	}
 	return nil
+}
+
+var holds = []time.Duration{time.Second, 0}
+
+func (v variant) held(hold time.Duration) string { return v.name + " hold " + hold.String() }
+
+// gate measures sendgate in one variant.
+func (b *relayBench) gate(ctx context.Context, v variant, hold time.Duration) error {
+	gate, err := startSendgate(ctx, b.binary, b.dir, b.sink.addr(), hold, v)
+	if err != nil {
+		return err
+	}
+	before := anonymousMBOf(gate.pid())
+	err = b.measure(ctx, v.held(hold), gate.addr, gate.process.Pid, hold)
+	if hold > 0 && v.name == b.variants[0].name {
+		b.idle, b.memory = append(b.idle, before), append(b.memory, anonymousMBOf(gate.pid()))
+	}
+	return errors.Join(err, gate.stop())
 }
 
 // measure sends every kind of load through one relay, after a warm-up that fills caches and starts
@@ -173,11 +188,17 @@ func (b *comparison) of(relay, kind string) *figures {
 
 func (b *relayBench) report(reps int) error {
 	fmt.Printf("delivered messages per second, 4 KiB, into one sink, in turns; median of %d (range); ratio to Postfix of the same run\n", reps)
-	if err := b.table("postfix", "direct", "postfix", "sendgate hold 1s", "sendgate hold 0s"); err != nil {
+	relays := []string{"direct", "postfix"}
+	for _, v := range b.variants {
+		for _, hold := range holds {
+			relays = append(relays, v.held(hold))
+		}
+	}
+	if err := b.table("postfix", relays...); err != nil {
 		return err
 	}
-	fmt.Printf("sendgate, hold 1s: anonymous memory idle %s MB, after the load %s MB; %.3f flushes a message at 50 sessions\n", b.idle, b.memory, b.flushes)
-	const held = "sendgate hold 1s"
+	fmt.Printf("%s: anonymous memory idle %s MB, after the load %s MB; %.3f flushes a message at 50 sessions\n", relays[2], b.idle, b.memory, b.flushes)
+	held := relays[2]
 	var r result
 	r.add("ratio_s10", b.ratio(held, "s10", "postfix"))
 	r.add("ratio_s50", b.ratio(held, "s50", "postfix"))
@@ -188,6 +209,8 @@ func (b *relayBench) report(reps int) error {
 	r.add("p50_ms", b.of(held, "reused_s1").p50.median())
 	r.add("p99_ms", b.of(held, "reused_s1").p99.median())
 	r.add("mem_mb", b.memory.median())
+	b.compare(&r, time.Second)
+	b.compare(&r, 0)
 	r.print()
 	return nil
 }
@@ -203,6 +226,15 @@ func (b *comparison) table(to string, relays ...string) error {
 		}
 	}
 	return tw.Flush()
+}
+
+// compare adds the rates of the other variants as ratios to the first one.
+func (b *relayBench) compare(r *result, hold time.Duration) {
+	for i, v := range b.variants[1:] {
+		for _, k := range loadKinds {
+			r.add(fmt.Sprintf("variant%d_hold%.0f_%s", i+2, hold.Seconds(), k.name), b.ratio(v.held(hold), k.name, b.variants[0].held(hold)))
+		}
+	}
 }
 
 // ratio is the median over the repetitions of the ratios within each.

@@ -13,6 +13,9 @@
 // The tests of the milter run beside each other, because they mostly wait: Postfix's queue is compared
 // with the journal every 20 s, and what Postfix never listed is given up after a minute.
 //
+// So do those of limits, for each front: a window and an approval take a minute at least. There a name
+// server and a receiver of webhooks belong to the test.
+//
 // The crash test needs none of them: it kills sendgate between a load of its own and the sink, and
 // counts. SENDGATE_LONG=1 makes it 30 kills and 20,000 messages, and lets the milter hold 5,000
 // messages instead of 500.

@@ -60,7 +60,17 @@ type settings struct {
 	hold     time.Duration
 	delivery string // further keys of the delivery section, one a line
 	track    string // the track section; empty is none
+	rules    rules
 }
+
+// rules are what limits need of a configuration.
+type rules struct {
+	policy   string // further keys of the policy section, one a line
+	sections string // further sections
+}
+
+// inPolicy gives the further keys with their indentation.
+func (r rules) inPolicy() string { return "  " + strings.ReplaceAll(r.policy, "\n", "\n  ") + "\n" }
 
 // startGateway runs a gateway until the test ends.
 func startGateway(t *testing.T, s settings) *gateway {
@@ -82,14 +92,14 @@ upstreams:
 %[5]s
 policy:
   hold: {default: %[6]s, margin: 0s}
-delivery:
+%[10]sdelivery:
   retry: {first: 1s, max: 2s, expire_after: 1h, delay_notice_after: 0s}
   %[9]s
 api:
   listen: %[7]q
   socket: ""
   tokens: [{name: e2e, role: admin, sha256: %[8]s}]
-`, g.dir, g.smtp, certFile, keyFile, indent(s.upstream), s.hold, g.api, apiTokenHash, s.delivery)+s.track, g.dir, "sendgate.yaml")
+`, g.dir, g.smtp, certFile, keyFile, indent(s.upstream), s.hold, g.api, apiTokenHash, s.delivery, s.rules.inPolicy())+s.rules.sections+s.track, g.dir, "sendgate.yaml")
 	g.start(t)
 	t.Cleanup(func() { g.end(t) })
 	return g
@@ -185,6 +195,7 @@ type detail struct {
 	ID, Subject, State, Identity, Login string
 	Recipients                          []row
 	Timeline                            []event
+	HeldUntil                           time.Time `json:"held_until"`
 }
 
 // row is a recipient, a member of a group, or another attempt.

@@ -37,6 +37,7 @@ type holdSettings struct {
 	world  string   // where other mail goes instead of the sink
 	mainCf []string
 	track  func(mta *postfix) string // the track section; nil is none
+	rules  rules
 	// between stands between Postfix and the gateway when it is set; it gives the socket that Postfix
 	// connects to.
 	between func(socket string) string
@@ -62,7 +63,7 @@ func startHolding(t *testing.T, s holdSettings) *holding {
 		"smtpd_milters = unix:" + atPostfix,
 		"milter_default_action = tempfail",
 	}, s.mainCf...)...)
-	config := h.config(s.hold)
+	config := h.config(s.hold, s.rules)
 	if s.track != nil {
 		config += s.track(h.mta)
 	}
@@ -76,7 +77,7 @@ func startHolding(t *testing.T, s holdSettings) *holding {
 	return h
 }
 
-func (h *holding) config(hold time.Duration) string {
+func (h *holding) config(hold time.Duration, r rules) string {
 	return fmt.Sprintf(`hostname: gw.corp.test
 store:
   dir: %[1]s/data
@@ -95,13 +96,13 @@ upstreams:
     tls: none
 policy:
   hold: {default: %[4]s, margin: 0s}
-delivery:
+%[7]sdelivery:
   retry: {first: 1s, max: 2s, expire_after: 1h, delay_notice_after: 0s}
 api:
   listen: %[5]q
   socket: ""
   tokens: [{name: e2e, role: admin, sha256: %[6]s}]
-`, h.dir, h.socket, h.mta.reinject, hold, h.api, apiTokenHash)
+`, h.dir, h.socket, h.mta.reinject, hold, h.api, apiTokenHash, r.inPolicy()) + r.sections
 }
 
 // startHelper runs the root process and waits until the gateway can reach it.

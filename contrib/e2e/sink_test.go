@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // sink is the rest of the world: an SMTP server that takes everything, unless it is told to refuse,
@@ -45,6 +46,7 @@ type sunk struct {
 	mail string   // what followed "MAIL FROM:"
 	rcpt []string // what followed each "RCPT TO:"
 	data []byte
+	at   time.Time // when it was taken
 }
 
 // startSink runs a sink until the test ends.
@@ -138,6 +140,7 @@ func (s *sink) serve(conn net.Conn) {
 func (s *sink) take(message sunk) (id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	message.at = time.Now()
 	s.taken = append(s.taken, message)
 	return fmt.Sprintf("SINK%d", len(s.taken))
 }

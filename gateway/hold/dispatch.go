@@ -48,31 +48,37 @@ func (s *Scheduler) decide(ctx context.Context, t *task) error {
 			return nil
 		case m.States[policy.StateOffered] > 0:
 			return s.abandon(ctx, t, &m)
+		case m.States[policy.StateApprovalPending] > 0:
+			return s.expire(ctx, t)
 		case m.States[policy.StateHeld] == 0:
 			return s.queue(ctx, t, m)
 		}
-		switch err := s.letGo(ctx, &m, actor); {
+		gone, err := s.endHold(ctx, t, &m)
+		switch {
 		case errors.Is(err, store.ErrConflict):
 			continue // somebody was quicker: look again
 		case err != nil:
 			return fmt.Errorf("release: %w", err)
+		case !gone:
+			return nil
 		}
 		t.loaded = false
 		return s.queue(ctx, t, m)
 	}
 }
 
-// letGo commits the release of a held message and brings m up to it.
-func (s *Scheduler) letGo(ctx context.Context, m *store.Message, who string) error {
-	now := s.now()
-	revision, err := s.journal.Commit(ctx, store.Change{Message: m.ID, Revision: m.Revision, Patient: who == actor, Events: []policy.Event{{
-		Kind: policy.Released, Time: now, Actor: who, Until: now,
-	}}})
+// letGo commits the release or the approval of a message, which is to go now, and brings m up to it.
+func (s *Scheduler) letGo(ctx context.Context, m *store.Message, e policy.Event) error {
+	e.Time = s.now()
+	e.Until = e.Time
+	revision, err := s.journal.Commit(ctx, store.Change{
+		Message: m.ID, Revision: m.Revision, Patient: e.Actor == actor, Events: []policy.Event{e},
+	})
 	if err != nil {
 		return err
 	}
-	m.Revision, m.Due = revision, now
-	s.log.released(m, who)
+	m.Revision, m.Due = revision, e.Until
+	s.log.letGo(m, &e)
 	return nil
 }
 

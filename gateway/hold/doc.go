@@ -14,6 +14,10 @@
 //	tried     attempt.go asks the [Sender], results.go turns the outcomes into events
 //	settled   notices through the [Bouncer], then one commit with results and notices
 //
+// Where there is a [Gate], it is asked before a hold ends: what a limit has no room for yet is held on,
+// until the gate's own time or until ReleaseAdmitted. What needs approval waits for Approve; when nobody
+// does until its time is over, it goes or is returned to its sender, as the request says (approval.go).
+//
 // What was deferred goes back into the timetable. person.go, cancel.go and resend.go are what people
 // ask for: a resend makes new rows, which wait in our queue as after a release.
 //
@@ -22,7 +26,8 @@
 // Release, hold and cancel are decisions: each names the revision its author has seen, and the one
 // that comes second fails with store.ErrConflict and looks again. Once released, a message waits in
 // our queue, where only this process acts: an attempt and a cancellation exclude each other
-// (flights.go), and a cancellation that comes during an attempt is refused with [ErrInFlight].
+// (flights.go), and a cancellation that comes during an attempt is refused with [ErrInFlight]. The same
+// keeps an approval from coming while a message is being returned for want of it.
 //
 // # Time
 //

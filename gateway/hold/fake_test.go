@@ -256,9 +256,14 @@ type bounces struct {
 	mu      sync.Mutex
 	written []string
 	fail    error
+
+	meanwhile func() // happens while a notice is written; nil: nothing
 }
 
 func (b *bounces) note(about string, rs []store.Recipient) (policy.ID, []int, error) {
+	if b.meanwhile != nil {
+		b.meanwhile()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fail != nil {
@@ -302,6 +307,7 @@ type bench struct {
 	step    time.Duration // by which the wall clock was set
 	stepMu  sync.Mutex
 	cfg     Config
+	gate    Gate
 	s       *Scheduler
 	stop    func() error // ends Run
 }
@@ -325,7 +331,7 @@ func (b *bench) set(step time.Duration) {
 // run starts a scheduler on the journal as it is.
 func (b *bench) run() {
 	b.t.Helper()
-	s, err := New(b.cfg, b.journal, b.journal.feed(), b.sender, b.bounces, b.now, zap.NewNop())
+	s, err := New(b.cfg, b.journal, b.journal.feed(), b.sender, b.bounces, b.now, zap.NewNop(), b.gate)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (s *Scheduler) observe(r *store.Record) {
 func newDue(events []policy.Event) (due *policy.Event) {
 	for i := range events {
 		switch e := &events[i]; e.Kind {
-		case policy.Held, policy.HoldChanged, policy.Approved, policy.Released, policy.Deferred, policy.Resent:
+		case policy.Held, policy.HoldChanged, policy.ApprovalRequested, policy.Approved, policy.Released, policy.Deferred, policy.Resent:
 			if e.Actor != actor {
 				due = e
 			}

@@ -19,7 +19,7 @@ type mailLog struct{ log *zap.Logger }
 var verbs = map[policy.Kind]string{
 	policy.HandedOver: "delivered", policy.DeliveredMailbox: "delivered", policy.RelayedRemote: "delivered",
 	policy.Deferred: "deferred", policy.Bounced: "bounced", policy.Expired: "expired", policy.Notified: "notified",
-	policy.Queued: "let_go", policy.NeverQueued: "never_queued", policy.Unknown: "unknown",
+	policy.Blocked: "blocked", policy.Queued: "let_go", policy.NeverQueued: "never_queued", policy.Unknown: "unknown",
 }
 
 func message(m *store.Message, more ...zap.Field) []zap.Field {
@@ -32,8 +32,9 @@ func message(m *store.Message, more ...zap.Field) []zap.Field {
 	return append(fields, more...)
 }
 
-func (l mailLog) released(m *store.Message, who string) {
-	l.log.Info("released", message(m, zap.String("actor", who))...)
+// letGo writes "released" or "approved".
+func (l mailLog) letGo(m *store.Message, e *policy.Event) {
+	l.log.Info(string(e.Kind), message(m, zap.String("actor", e.Actor))...)
 }
 
 func (l mailLog) holdChanged(m *store.Message, until time.Time, who string) {

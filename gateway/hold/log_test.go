@@ -27,7 +27,7 @@ func TestTheMailLogHasALineForEachChange(t *testing.T) {
 			return Outcome{Kind: policy.RelayedRemote, Reply: "250 ok", QueueID: "4XyZ", Upstream: "hub"}
 		}
 		id := b.accept(time.Minute, to("bob@x.example", "bad@x.example", "eve@x.example")...)
-		s, err := New(b.cfg, b.journal, b.journal.feed(), b.sender, b.bounces, b.now, zap.New(core))
+		s, err := New(b.cfg, b.journal, b.journal.feed(), b.sender, b.bounces, b.now, zap.New(core), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

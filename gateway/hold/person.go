@@ -28,8 +28,8 @@ const tries = 5
 // Release lets a held message go now. Errors: [store.ErrNotFound], ErrNotHeld, or what the journal
 // says.
 func (s *Scheduler) Release(ctx context.Context, id policy.ID, who string) (store.Message, error) {
-	return s.decideHeld(id, func(m *store.Message) error {
-		return s.letGo(ctx, m, who)
+	return s.decideIn(id, policy.StateHeld, ErrNotHeld, func(m *store.Message) error {
+		return s.letGo(ctx, m, policy.Event{Kind: policy.Released, Actor: who})
 	})
 }
 
@@ -43,7 +43,7 @@ func (s *Scheduler) Hold(ctx context.Context, id policy.ID, until time.Time, who
 	if until.Sub(now) > s.cfg.LongestHold {
 		return store.Message{}, fmt.Errorf("%w: it must be at most %v from now", ErrHoldEnd, s.cfg.LongestHold)
 	}
-	return s.decideHeld(id, func(m *store.Message) error {
+	return s.decideIn(id, policy.StateHeld, ErrNotHeld, func(m *store.Message) error {
 		_, err := s.journal.Commit(ctx, store.Change{Message: id, Revision: m.Revision, Events: []policy.Event{{
 			Kind: policy.HoldChanged, Time: s.now(), Actor: who, Until: until,
 		}}})
@@ -54,17 +54,17 @@ func (s *Scheduler) Hold(ctx context.Context, id policy.ID, until time.Time, who
 	})
 }
 
-// decideHeld takes a decision about a held message, anew when another one came first, and gives the
-// message as it is then.
-func (s *Scheduler) decideHeld(id policy.ID, commit func(*store.Message) error) (store.Message, error) {
+// decideIn takes a decision about a message in a state, anew when another one came first, and gives the
+// message as it is then. For one in another state the error is other.
+func (s *Scheduler) decideIn(id policy.ID, state policy.State, other error, commit func(*store.Message) error) (store.Message, error) {
 	var err error
 	for range tries {
 		var m store.Message
 		if m, err = s.journal.Message(id); err != nil {
 			return m, err
 		}
-		if m.States[policy.StateHeld] == 0 {
-			return m, fmt.Errorf("%w: it is %s", ErrNotHeld, m.State())
+		if m.States[state] == 0 {
+			return m, fmt.Errorf("%w: it is %s", other, m.State())
 		}
 		if err = commit(&m); err == nil {
 			return s.journal.Message(id)

@@ -231,17 +231,17 @@ func TestADecisionIsTakenAnewWhenAnotherCameFirst(t *testing.T) {
 		b.run()
 		id := b.accept(time.Hour, to("bob@x.example")...)
 		calls := 0
-		m, err := b.s.decideHeld(id, func(m *store.Message) error {
+		m, err := b.s.decideIn(id, policy.StateHeld, ErrNotHeld, func(m *store.Message) error {
 			if calls++; calls < tries {
 				return store.ErrConflict
 			}
-			return b.s.letGo(context.Background(), m, "api:ops")
+			return b.s.letGo(context.Background(), m, policy.Event{Kind: policy.Released, Actor: "api:ops"})
 		})
 		if err != nil || m.Revision != 2 {
 			t.Errorf("revision %d, error %v", m.Revision, err)
 		}
 		id = b.accept(time.Hour, to("bob@x.example")...)
-		if _, err := b.s.decideHeld(id, func(*store.Message) error { return store.ErrConflict }); !errors.Is(err, store.ErrConflict) {
+		if _, err := b.s.decideIn(id, policy.StateHeld, ErrNotHeld, func(*store.Message) error { return store.ErrConflict }); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("error %v", err)
 		}
 	})

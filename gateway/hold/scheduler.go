@@ -34,6 +34,7 @@ type Scheduler struct {
 	feed    Feed
 	sender  Sender
 	bouncer Bouncer
+	gate    Gate             // nil: what was held long enough goes
 	now     func() time.Time // the wall clock
 	started time.Time        // of the monotonic clock
 	wall    time.Time        // what the wall clock said then
@@ -75,8 +76,8 @@ type snapshot struct {
 
 // New makes a Scheduler and reads from the journal what is due and when. feed must give every record
 // from before the call on. New must be called before a front takes mail: all it finds is from a
-// process that has ended. now is the wall clock.
-func New(cfg Config, journal Journal, feed Feed, sender Sender, bouncer Bouncer, now func() time.Time, log *zap.Logger) (*Scheduler, error) {
+// process that has ended. now is the wall clock. A gate, if there is one, is asked before a hold ends.
+func New(cfg Config, journal Journal, feed Feed, sender Sender, bouncer Bouncer, now func() time.Time, log *zap.Logger, gate Gate) (*Scheduler, error) {
 	s := &Scheduler{
 		cfg: cfg, journal: journal, feed: feed, sender: sender, bouncer: bouncer,
 		// Without Round(0) the differences of two readings would not show that the clock was set.
@@ -87,6 +88,7 @@ func New(cfg Config, journal Journal, feed Feed, sender Sender, bouncer Bouncer,
 	}
 	s.lanes = newLanes(func(upstream string) int { return cmp.Or(sender.Workers(upstream), cfg.Workers) }, s.attempt)
 	s.metrics = newMetrics(s)
+	s.gate = gate
 	if err := s.load(); err != nil {
 		return nil, fmt.Errorf("read what is due: %w", err)
 	}

@@ -465,7 +465,7 @@ func TestRunEndsWhenTheFeedBreaks(t *testing.T) {
 	virtual(t, func(b *bench) {
 		feed := b.journal.feed()
 		feed.broken = errBroken
-		s, err := New(b.cfg, b.journal, feed, b.sender, b.bounces, b.now, noLog())
+		s, err := New(b.cfg, b.journal, feed, b.sender, b.bounces, b.now, noLog(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,7 @@ func openStore(t testing.TB) *store.Store {
 // start runs a scheduler on a real store until the test ends.
 func start(t testing.TB, st *store.Store, sender Sender) *Scheduler {
 	t.Helper()
-	s, err := New(DefaultConfig(), st, st.Subscribe(0), sender, &bounces{}, time.Now, noLog())
+	s, err := New(DefaultConfig(), st, st.Subscribe(0), sender, &bounces{}, time.Now, noLog(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

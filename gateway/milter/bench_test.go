@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -11,18 +12,21 @@ import (
 // Postfix sends it.
 func BenchmarkSession(b *testing.B) {
 	for _, c := range []struct {
-		name   string
-		engine policy.Engine
+		name    string
+		engine  policy.Engine
+		content bool
 	}{
-		{"hold 0", passAll},
-		{"hold 60s", nil},
+		{"hold 0", passAll, false},
+		{"hold 60s", nil, false},
+		{"hold 0, content read", passAll, true},
+		{"hold 60s, content read", nil, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			l := newLab(b)
 			if c.engine != nil {
 				l.settings.Engine = c.engine
 			}
-			l.settings.Needs.Body = true
+			l.settings.Needs.Body, l.settings.Needs.Content = true, c.content
 			l.settings.Config.Listen = []Listener{{Address: "unix:" + b.TempDir() + "/s"}}
 			p := l.start().dial().client("192.0.2.7")
 			n := 0
@@ -59,7 +63,7 @@ func benchMessage(queueID string) []byte {
 	for i := range 17 {
 		packets = append(packets, packet('L', cstrings(fmt.Sprintf("X-Field-%d", i), "a value of some length")))
 	}
-	packets = append(packets, packet('B', make([]byte, 4096)), packet('D', []byte("E"), cstrings("i", queueID)), packet('E'))
+	packets = append(packets, packet('B', bytes.Repeat([]byte("The quarterly figures are attached, as we said.\r\n"), 4096/49)), packet('D', []byte("E"), cstrings("i", queueID)), packet('E'))
 	// ABORT is part of the next write, as it is not answered.
 	return join(append(packets, packet('A'))...)
 }

@@ -3,8 +3,8 @@ package milter
 import (
 	"context"
 	"fmt"
+	"mime"
 	"slices"
-	"time"
 
 	gomilter "github.com/emersion/go-milter"
 	"github.com/sendgate/sendgate/policy"
@@ -22,7 +22,7 @@ func (s *session) begin(from string, m *gomilter.Modifier) reply {
 	if !s.asked(s.mail, gomilter.OptNoMailReply) {
 		return reply{}
 	}
-	r := s.early("MAIL", s.mail, &s.mail.envelope)
+	r := s.early("MAIL", policy.Submission{Stage: policy.StageMail, Envelope: &s.mail.envelope})
 	if r.refuses() {
 		s.mail = nil
 		s.wire.Idle(nil)
@@ -48,7 +48,8 @@ func (s *session) recipient(to string, m *gomilter.Modifier) reply {
 		// quadratic. All together are decided on at the end.
 		one := t.envelope
 		one.Recipients = []policy.Recipient{{Address: address}}
-		if r := s.early("RCPT", t, &one); r.refuses() {
+		about := policy.Submission{Stage: policy.StageRcpt, Envelope: &one, Already: len(t.envelope.Recipients)}
+		if r := s.early("RCPT", about); r.refuses() {
 			return r
 		}
 		if len(t.envelope.Recipients) >= t.settings.Config.MaxRecipients {
@@ -67,10 +68,12 @@ func (s *session) asked(t *transaction, silent gomilter.OptProtocol) bool {
 }
 
 // early asks the rules about what is known so far. Only a refusal counts.
-func (s *session) early(at string, t *transaction, e *policy.Envelope) reply {
+func (s *session) early(at string, about policy.Submission) reply {
 	ctx, cancel := context.WithTimeout(s.wire.Context(), decideTime)
 	defer cancel()
-	v := t.settings.Engine.Decide(ctx, policy.Submission{Time: s.milter.clock(), Envelope: e, Trusted: true})
+	t := s.mail
+	about.Time, about.Trusted = s.milter.clock(), true
+	v := t.settings.Engine.Decide(ctx, about)
 	if v.Action != policy.Reject && v.Action != policy.Defer {
 		return reply{}
 	}
@@ -107,17 +110,11 @@ func (s *session) end(m *gomilter.Modifier) reply {
 	case s.returned(ctx, t):
 		return reply{}
 	}
-	t.id = s.milter.journal.NewID()
-	v := t.settings.Engine.Decide(ctx, policy.Submission{
-		Time: t.envelope.Received, Envelope: &t.envelope, Trusted: true, Header: t.header.values,
-	})
-	switch v.Action {
-	case policy.Reject, policy.Defer:
-		return s.refuse(ctx, t, replyTo(v), v)
-	case policy.Hold:
-		return s.hold(ctx, t, v, m)
-	}
-	return s.pass(ctx, t, v, m)
+	t.id, t.decided = s.milter.journal.NewID(), true
+	return s.obey(ctx, t, t.settings.Engine.Decide(ctx, policy.Submission{
+		Time: t.envelope.Received, Envelope: &t.envelope, ID: t.id, Digest: t.digest(), Trusted: true, Header: t.header.values,
+		Content: t.reading.content(),
+	}), m)
 }
 
 // refuse answers with a refusal and notes it.
@@ -126,7 +123,7 @@ func (s *session) refuse(ctx context.Context, t *transaction, r reply, v policy.
 		t.id = s.milter.journal.NewID()
 	}
 	s.milter.notes.add(ctx, s.change(t, policy.Event{
-		Kind: policy.Refused, Rule: v.Rule, Reason: v.Reason, Reply: r.String(),
+		Kind: policy.Refused, Rule: v.Rule, Reason: v.Reason, Reply: r.String(), Findings: v.Findings,
 	}))
 	s.milter.metrics.saw("refused")
 	s.milter.metrics.refuse(r.code)
@@ -134,34 +131,11 @@ func (s *session) refuse(ctx context.Context, t *transaction, r reply, v policy.
 	return r
 }
 
-// hold lets Postfix hold a message, once the journal knows of it.
-func (s *session) hold(ctx context.Context, t *transaction, v policy.Verdict, m *gomilter.Modifier) reply {
-	switch {
-	case t.envelope.QueueID == "":
-		return s.undecided(t, errNoQueueID)
-	case !s.terms.quarantines():
-		return s.undecided(t, errNoQuarantine)
-	}
-	s.addFields(t, m)
-	_, err := s.milter.journal.Commit(ctx, s.change(t,
-		policy.Event{Kind: policy.Accepted},
-		policy.Event{Kind: policy.Held, Until: v.Until, Rule: v.Rule},
-	))
-	if err != nil {
-		return s.undecided(t, fmt.Errorf("keep a held message: %w", err))
-	}
-	// Postfix cuts the reason to 100 octets. Nothing is sent before the answer, so it cannot fail.
-	_ = m.Quarantine(fmt.Sprintf("sendgate %s holds until %s", t.id, v.Until.UTC().Format(time.RFC3339)))
-	s.milter.metrics.saw("held")
-	s.logHeld(t, v)
-	return reply{}
-}
-
 // pass lets a message go on at once.
 func (s *session) pass(ctx context.Context, t *transaction, v policy.Verdict, m *gomilter.Modifier) reply {
-	s.addFields(t, m)
+	s.addFields(t, v.Tags, m)
 	s.milter.notes.add(ctx, s.change(t,
-		policy.Event{Kind: policy.Accepted},
+		accepted(v),
 		policy.Event{Kind: policy.Queued, Rule: v.Rule},
 	))
 	s.milter.metrics.saw("passed")
@@ -181,9 +155,14 @@ func (s *session) change(t *transaction, events ...policy.Event) store.Change {
 
 // addFields adds to the header what is configured. Nothing is sent before the answer, so it cannot
 // fail.
-func (s *session) addFields(t *transaction, m *gomilter.Modifier) {
+func (s *session) addFields(t *transaction, tags []policy.Field, m *gomilter.Modifier) {
 	if !s.terms.adds() {
 		return
+	}
+	for _, f := range tags {
+		if fieldName.MatchString(f.Name) {
+			_ = m.AddHeader(f.Name, mime.QEncoding.Encode("utf-8", f.Value)) // RFC 2047
+		}
 	}
 	if k := s.milter.keyed; k != nil {
 		_ = m.AddHeader(k.name, k.value(t.id))
@@ -254,6 +233,9 @@ func (s *session) undecided(t *transaction, err error) reply {
 	}
 	if t != nil && !t.outbound() {
 		return reply{}
+	}
+	if t != nil && t.decided {
+		t.settings.Engine.Forget(s.milter.clock(), t.id)
 	}
 	s.milter.metrics.saw("undecided")
 	s.logUndecided(t, settings.Config.OnError, err)

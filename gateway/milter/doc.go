@@ -14,9 +14,18 @@
 // it. When Postfix then does not list it (another milter refused it, Postfix died) the journal says
 // so later; the other order could hold mail that nobody lets go.
 //
+// A message that needs approval is held in the same way, until somebody approves it or its time is over;
+// that is the business of others.
+//
 // A message that passes at once is noted after the decision, without waiting for the disk: Postfix
 // owns it, and nothing is told to anybody that depends on the note. A crash in between loses the
 // note, not the mail. At most 256 notes are under way; then sessions wait, too.
+//
+// # Content
+//
+// With Needs.Content outbound mail, but not the null sender's, is read as it comes in (package content,
+// with its default limits), and the rules see it at the end of the message together with everything
+// else: there is one question, and each answer is still possible.
 //
 // # Trust
 //
@@ -30,7 +39,9 @@
 //
 // What cannot be decided or held is tempfailed (451, or 452 on a full disk) or accepted, as on_error
 // says, and logged either way: the journal fails, a rule panics, Postfix gives no queue id or does
-// not offer quarantine. Callbacks never return an error to the library, because that would close the
+// not offer quarantine. What the message took of its limits is then given back (policy.Engine.Forget).
+// A panic in the reading of content is logged, and the rules decide without it.
+// Callbacks never return an error to the library, because that would close the
 // socket without an answer. When sendgate is not there at all, or there are too many connections,
 // Postfix applies milter_default_action.
 //
@@ -49,6 +60,7 @@
 //
 // # Limits
 //
+// Postfix has one way for a message: what a rule routes over another upstream is held for 15 minutes.
 // The library hides ESMTP parameters, so DSN requests, SMTPUTF8 and SIZE are unknown here, and so is
 // the protocol (SMTP, ESMTPS). The size is known only when the body is asked for, else 0. Of a header,
 // 256 KiB are looked at. Milters behind us may refuse a recipient or the message without our knowing;

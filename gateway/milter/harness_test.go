@@ -75,6 +75,7 @@ func (r *recording) all() []store.Change {
 type fixed func(policy.Submission) policy.Verdict
 
 func (f fixed) Decide(_ context.Context, s policy.Submission) policy.Verdict { return f(s) }
+func (f fixed) Forget(time.Time, policy.ID)                                  {}
 
 var passAll = fixed(func(policy.Submission) policy.Verdict { return policy.Verdict{} })
 

@@ -1,17 +1,15 @@
 package milter
 
 import (
-	"mime"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/emersion/go-message/charset"
+	"github.com/sendgate/sendgate/policy/content"
 )
 
 // Bounds of a header.
 const (
 	maxHeader = 256 << 10 // octets that are kept
-	maxField  = 16 << 10  // octets of a field that are decoded
 	maxText   = 2048      // octets of a decoded field that are kept
 )
 
@@ -39,7 +37,7 @@ func (h *header) values(name string) []string {
 	var all []string
 	for _, f := range h.fields {
 		if strings.EqualFold(f.name, name) {
-			all = append(all, decodeField(f.value))
+			all = append(all, content.Decode(f.value))
 		}
 	}
 	return all
@@ -49,27 +47,11 @@ func (h *header) values(name string) []string {
 func (h *header) first(name string) string {
 	for _, f := range h.fields {
 		if strings.EqualFold(f.name, name) {
-			return cutText(decodeField(f.value), maxText)
+			return cutText(content.Decode(f.value), maxText)
 		}
 	}
 	return ""
 }
-
-// decodeField unfolds a field and decodes its encoded words (RFC 2047) from any charset that is
-// known; a field that cannot be decoded stays as it is.
-func decodeField(value string) string {
-	if len(value) > maxField {
-		value = value[:maxField]
-	}
-	value = strings.TrimSpace(unfold.Replace(value))
-	words := mime.WordDecoder{CharsetReader: charset.Reader}
-	if decoded, err := words.DecodeHeader(value); err == nil {
-		value = decoded
-	}
-	return cleanForeign(value)
-}
-
-var unfold = strings.NewReplacer("\r", "", "\n", "")
 
 // cleanForeign makes foreign text valid UTF-8 without control characters.
 func cleanForeign(s string) string {

@@ -7,19 +7,22 @@ import (
 	"unicode/utf8"
 )
 
-func TestDecodeField(t *testing.T) {
+func TestFieldsAreDecoded(t *testing.T) {
 	for name, c := range map[string][2]string{
 		"plain":                 {" hello ", "hello"},
 		"folded as Postfix has": {"one\n two\n\tthree", "one two three"},
 		"encoded":               {"=?gb2312?B?xOO6ww==?= =?utf-8?q?_x?=", "你好 x"},
-		"unknown charset":       {"=?klingon?q?x?=", "=?klingon?q?x?="},
+		"unknown charset":       {"=?klingon?q?x?=", "x"},
 		"raw UTF-8":             {"你好", "你好"},
-		"broken UTF-8":          {"a\xffb", "a\uFFFDb"},
+		"broken UTF-8":          {"你好\xe4\xbd", "你好\uFFFD"},
+		"raw GBK":               {"\xc4\xe3\xba\xc3", "你好"},
 		"control characters":    {"a\x01\x7fb", "a  b"},
 		"empty":                 {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := decodeField(c[0]); got != c[1] {
+			var h header
+			h.add("X", c[0])
+			if got := h.first("X"); got != c[1] {
 				t.Errorf("got %q, want %q", got, c[1])
 			}
 		})
@@ -50,10 +53,12 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-func FuzzDecodeField(f *testing.F) {
+func FuzzField(f *testing.F) {
 	f.Add("=?utf-8?B?5L2g5aW9?= \n x")
 	f.Fuzz(func(t *testing.T, value string) {
-		got := decodeField(value)
+		var h header
+		h.add("X", value)
+		got := h.first("X")
 		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			t.Errorf("%q became %q", value, got)
 		}

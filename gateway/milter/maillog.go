@@ -14,6 +14,11 @@ func (s *session) logHeld(t *transaction, v policy.Verdict) {
 		zap.Strings("shadow", v.Shadow))...)
 }
 
+func (s *session) logAwaits(t *transaction, v policy.Verdict) {
+	s.milter.log.Info("approval_requested", append(s.facts(t), zap.String("rule", v.Rule), zap.String("reason", v.Reason),
+		zap.Time("until", v.Until), zap.Strings("shadow", v.Shadow))...)
+}
+
 func (s *session) logPassed(t *transaction, v policy.Verdict) {
 	s.milter.log.Info("passed", append(s.facts(t), zap.String("rule", v.Rule), zap.Strings("shadow", v.Shadow))...)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sendgate/sendgate/gateway/shell"
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/content"
 	"github.com/sendgate/sendgate/store"
 	"go.uber.org/zap"
 )
@@ -40,8 +41,13 @@ type Needs struct {
 	// Envelope: the engine may refuse at MAIL and RCPT, so Postfix waits for an answer to each. Without
 	// it the engine is asked at the end of the message only.
 	Envelope bool
-	// Body: without it the size of a message is unknown.
+	// Body: without it the size of a message is unknown, and a client's retry harder to recognise.
 	Body bool
+	// Content hands what a message says to the engine; the body is asked for as with Body. It costs the
+	// work of package content for each outbound message.
+	Content bool
+	// Fields: rules may add fields to the header; they are left out where that was not agreed upon.
+	Fields bool
 }
 
 const (
@@ -62,6 +68,7 @@ type Milter struct {
 	keyed    *keyed // nil without an id header
 	notes    *notes
 	metrics  *metrics
+	extract  func() extractor // for one message
 }
 
 // New makes a milter from valid settings. hostname stands in a Message-ID that is added. The error
@@ -80,6 +87,7 @@ func New(hostname string, journal Journal, settings Settings, clock func() time.
 		shell: shell.New(shell.Limits{
 			Connections: settings.Config.Connections, Idle: settings.Config.IdleTimeout, QuickAck: true,
 		}, log),
+		extract: func() extractor { return content.NewExtractor(content.DefaultLimits(), clock) },
 	}
 	m.metrics = newMetrics(m.shell.Open)
 	m.notes = newNotes(journal, m.noteLost)
@@ -170,5 +178,6 @@ func (m *Milter) converse(c *shell.Conn) {
 
 // addsFields reports whether fields may have to be added.
 func (m *Milter) addsFields() bool {
-	return m.keyed != nil || m.settings.Load().Config.AddMessageID
+	s := m.settings.Load()
+	return m.keyed != nil || s.Config.AddMessageID || s.Needs.Fields
 }

@@ -69,7 +69,7 @@ func agree(o offer, n Needs, addsFields bool) terms {
 	if !n.Envelope {
 		t.protocol |= gomilter.OptNoMailReply | gomilter.OptNoRcptReply
 	}
-	if !n.Body {
+	if !n.Body && !n.Content {
 		t.protocol |= gomilter.OptNoBody
 	}
 	t.actions &= o.actions

@@ -61,6 +61,7 @@ func (s *session) Header(name, value string, m *gomilter.Modifier) (gomilter.Res
 	}
 	if t := s.mail; t != nil {
 		t.report.field(name, value)
+		t.reading.field(name, value)
 	}
 	s.note(m)
 	return s.goOn(gomilter.OptNoHeaderReply)
@@ -72,14 +73,18 @@ func (s *session) Headers(_ textproto.MIMEHeader, m *gomilter.Modifier) (gomilte
 	return s.goOn(gomilter.OptNoEOHReply)
 }
 
-// BodyChunk counts.
+// BodyChunk counts, and lets read who wants to.
 func (s *session) BodyChunk(chunk []byte, m *gomilter.Modifier) (gomilter.Response, error) {
 	if s.mail != nil {
 		if s.mail.octets == 0 {
 			s.mail.report.endHeader()
 		}
 		s.mail.octets += int64(len(chunk))
+		if s.mail.hash != nil {
+			s.mail.hash.Write(chunk)
+		}
 		s.mail.report.body(chunk)
+		s.mail.reading.body(chunk)
 	}
 	s.note(m)
 	return s.goOn(gomilter.OptNoBodyReply)

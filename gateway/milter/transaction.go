@@ -1,8 +1,10 @@
 package milter
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,11 +18,14 @@ type transaction struct {
 	envelope policy.Envelope
 	id       policy.ID // none before its end
 	header   header
-	octets   int64 // of the body so far
-	failure  error // it cannot be decided
-	refusal  reply // that could not be said before the end
-	tooMany  bool  // recipients
+	octets   int64     // of the body so far
+	hash     hash.Hash // of the body; nil when it does not come
+	decided  bool      // the rules were asked about the whole
+	failure  error     // it cannot be decided
+	refusal  reply     // that could not be said before the end
+	tooMany  bool      // recipients
 	report   *report
+	reading  *reading
 }
 
 var (
@@ -51,6 +56,10 @@ func (s *session) newTransaction(path, login, fallback string) *transaction {
 		if e.Sender, t.failure = s.address(path, fallback); t.failure != nil {
 			t.failure = fmt.Errorf("sender: %w", t.failure)
 		}
+		t.reading = s.read(settings)
+	}
+	if s.terms.sizes() {
+		t.hash = sha256.New()
 	}
 	e.Identity = settings.Directory.Canonical(e.Login, e.Sender, addressText(s.client))
 	return t
@@ -92,6 +101,14 @@ func (t *transaction) complete(m *Milter, sized bool) {
 	if sized {
 		e.Size = t.size()
 	}
+}
+
+// digest recognises the body; it is zero when the body does not come.
+func (t *transaction) digest() (d [16]byte) {
+	if t.hash != nil {
+		copy(d[:], t.hash.Sum(nil))
+	}
+	return d
 }
 
 // size counts octets as they go over the wire; Postfix sends folds as LF and strips the space after

@@ -1,9 +1,17 @@
-// Package notify writes mail to senders: today delivery status notifications, which say that a
-// message failed, is late, or was passed on to a server that will not report.
+// Package notify writes mail to people: delivery status notifications, which say that a message
+// failed, is late, or was passed on to a server that will not report, and notices of what the gateway
+// holds, refuses or sees.
 //
 // [Compose] makes the text of a [Report]. A [Reporter] decides who is told, and commits the report
 // to the journal as a new message from the null sender, released at once; it then goes the way of
 // all mail.
+//
+// A [Mailer] does the same with notices (package alert decides on them; package webhook posts them to
+// chat rooms): a [Letter] is the notice as multipart/alternative, plain and HTML, each part in Chinese
+// and English or in one of them, as [Config] says. Letters come from the null sender, ask for no
+// reports (NOTIFY=NEVER), and name themselves auto-generated, so that nothing answers them. Those of
+// one incident stand in one thread (References). A letter is written under an id that the caller
+// chooses, and only once.
 //
 // # Form
 //
@@ -20,8 +28,9 @@
 //
 // # Trust
 //
-// Replies, addresses and the original are foreign octets. In fields, controls become spaces and
-// long lines are folded, so that nothing can start a field or a part of its own.
+// Replies, addresses, subjects and the original are foreign octets. In fields, controls become spaces and
+// long lines are folded, so that nothing can start a field or a part of its own. In HTML everything is
+// escaped, and nothing is loaded from elsewhere.
 //
 // # Failure
 //
@@ -30,7 +39,7 @@
 //
 // # Concurrency
 //
-// A Reporter has no state; its methods are safe for concurrent use.
+// A Reporter and a Mailer have no state; their methods are safe for concurrent use.
 //
 // # Standards
 //
@@ -40,5 +49,5 @@
 // # Limits
 //
 // The text for people names the first 100 recipients; the fields have all of them. A report is made
-// in memory.
+// in memory. Each line of a letter is cut at 2000 octets.
 package notify

@@ -370,6 +370,13 @@ func TestRounds(t *testing.T) {
 			}
 			k.later(t, time.Second)
 		}, policy.StateCanceled, "recall_outcome: removed_from_queue", false, ""},
+		{"what nobody approved is deleted at once", func(t *testing.T, k *keeping, id policy.ID) {
+			k.file(queueID, holdQueue, 0)
+			k.decide(t, id, policy.Event{Kind: policy.ApprovalRequested, Until: k.clock().Add(time.Minute)})
+			k.later(t, time.Minute)
+			k.decide(t, id, policy.Event{Kind: policy.Blocked, Reason: "approval expired"})
+			k.later(t, time.Second)
+		}, policy.StateBlocked, "recall_outcome: removed_from_queue", false, ""},
 		{"what was taken back is deleted after a restart", func(t *testing.T, k *keeping, id policy.ID) {
 			k.file(queueID, holdQueue, 0)
 			k.decide(t, id, policy.Event{Kind: policy.Canceled, Reason: "wrong"})

@@ -116,7 +116,7 @@ func (k *Keeper) collect(r *round) error {
 			continue
 		}
 		r.claimed[m.Envelope.QueueID] = true
-		if m.States[policy.StateHeld] > 0 {
+		if m.States[policy.StateHeld]+m.States[policy.StateApprovalPending] > 0 {
 			r.held = append(r.held, m)
 		}
 	}
@@ -199,8 +199,8 @@ func (k *Keeper) forget(ctx context.Context, m *store.Message, e policy.Event) e
 
 // clean deletes what still lies in the hold queue although it was taken back from all recipients, or
 // from some and sent to the others, because the helper was away or we died in between. What became so
-// within the last minute is being deleted by whoever took it back. What a withdrawal left there because
-// it was under delivery is taken back now.
+// within the last minute is being deleted by whoever took it back; what nobody approved is by nobody
+// else. What a withdrawal left there because it was under delivery is taken back now.
 func (k *Keeper) clean(ctx context.Context, r *round) error {
 	foreign := map[string]time.Time{}
 	for id, q := range r.queue {
@@ -222,7 +222,7 @@ func (k *Keeper) clean(ctx context.Context, r *round) error {
 		case again:
 		case m == nil:
 			foreign[id] = q.Arrival
-		case k.now().Sub(m.Ended) >= queuedWithin:
+		case m.States[policy.StateBlocked] > 0 || k.now().Sub(m.Ended) >= queuedWithin:
 			if _, err := k.Delete(ctx, m.ID, &m.Envelope); err != nil {
 				return err
 			}
@@ -232,9 +232,20 @@ func (k *Keeper) clean(ctx context.Context, r *round) error {
 	return nil
 }
 
-// takenBack gives the message that was taken back and whose queue file this is, or nil.
+// takenBack gives the message that was taken back, or that nobody approved, and whose queue file this
+// is, or nil.
 func (k *Keeper) takenBack(ctx context.Context, q *Queued) (*store.Message, error) {
-	query, err := store.ParseQuery("queue:"+q.ID+" state:recalled", k.now())
+	for _, state := range []string{"recalled", "blocked"} {
+		if m, err := k.ended(ctx, q, state); m != nil || err != nil {
+			return m, err
+		}
+	}
+	return nil, nil
+}
+
+// ended gives the message in a state whose queue file this is.
+func (k *Keeper) ended(ctx context.Context, q *Queued, state string) (*store.Message, error) {
+	query, err := store.ParseQuery("queue:"+q.ID+" state:"+state, k.now())
 	if err != nil {
 		return nil, err
 	}

@@ -5,18 +5,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"mime"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/emersion/go-message/charset"
+	contents "github.com/sendgate/sendgate/policy/content"
 )
 
 // Bounds of a header.
 const (
 	maxHeader = 256 << 10
-	maxField  = 16 << 10 // octets of a field that are decoded
-	maxText   = 2048     // octets of a decoded field that are kept
+	maxText   = 2048 // octets of a decoded field that are kept
 )
 
 // A header is the fields of a message in their order, undecoded.
@@ -27,7 +25,7 @@ type header struct {
 
 type field struct {
 	name  string
-	value string // with its folds
+	value string // unfolded
 }
 
 // readHeader reads up to the empty line, or up to the first line that belongs to no header
@@ -60,6 +58,10 @@ func readHeader(r *bufio.Reader) (*header, error) {
 
 // add takes a line and reports whether the header goes on.
 func (h *header) add(line []byte) bool {
+	line = bytes.TrimRight(line, "\r\n")
+	if len(line) == 0 {
+		return false
+	}
 	if line[0] == ' ' || line[0] == '\t' {
 		if len(h.fields) == 0 {
 			return false
@@ -90,12 +92,12 @@ func (h *header) count(name string) int {
 	return n
 }
 
-// values gives the fields of a name, unfolded and decoded to UTF-8.
+// values gives the fields of a name, decoded to UTF-8.
 func (h *header) values(name string) []string {
 	var all []string
 	for _, f := range h.fields {
 		if strings.EqualFold(f.name, name) {
-			all = append(all, decodeField(f.value))
+			all = append(all, contents.Decode(f.value))
 		}
 	}
 	return all
@@ -105,29 +107,10 @@ func (h *header) values(name string) []string {
 func (h *header) first(name string) string {
 	for _, f := range h.fields {
 		if strings.EqualFold(f.name, name) {
-			return cutText(decodeField(f.value), maxText)
+			return cutText(contents.Decode(f.value), maxText)
 		}
 	}
 	return ""
-}
-
-// decodeField unfolds a field and decodes its encoded words (RFC 2047) from any charset that is
-// known; a field that cannot be decoded stays as it is.
-func decodeField(value string) string {
-	if len(value) > maxField {
-		value = value[:maxField]
-	}
-	value = strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(value))
-	words := mime.WordDecoder{CharsetReader: charset.Reader}
-	if decoded, err := words.DecodeHeader(value); err == nil {
-		value = decoded
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(value, "\uFFFD"))
 }
 
 // cutText cuts between characters.

@@ -16,6 +16,11 @@ func (s *session) logHeld(t *transaction, v policy.Verdict) {
 		zap.Strings("shadow", v.Shadow))...)
 }
 
+func (s *session) logAwaits(t *transaction, v policy.Verdict) {
+	s.relay.log.Info("approval_requested", append(s.facts(t), zap.String("rule", v.Rule), zap.String("reason", v.Reason),
+		zap.Time("until", v.Until), zap.Strings("shadow", v.Shadow))...)
+}
+
 func (s *session) logAccepted(t *transaction, reason string) {
 	s.relay.log.Info("accepted", append(s.facts(t), zap.String("reason", reason))...)
 }

@@ -18,10 +18,12 @@ import (
 // A message is the content of a transaction on its way from the client.
 type message struct {
 	*transaction
-	trace   string // our own Received line
+	trace   string // our own Received line, and what the rules add
+	verdict policy.Verdict
 	header  *header
 	body    *bufio.Reader
 	content *content
+	reading *reading // nil where nobody asks for content
 	decided time.Time
 	offered bool // the journal knows of it
 }
@@ -110,15 +112,14 @@ func (s *session) take(ctx context.Context, m *message) error {
 	if s.settings.Config.ReceivedHeader {
 		m.trace = received(e, s.relay.hostname, m.id)
 	}
-	v := s.decide(e, m.header)
+	m.verdict = s.decide(policy.Submission{Envelope: e, ID: m.id, Header: m.header.values})
+	if refuses(m.verdict) {
+		return s.refuse(ctx, m)
+	}
+	m.reading = s.read(m)
 	seen := s.observe(m)
-	switch v.Action {
-	case policy.Reject, policy.Defer:
-		return s.refuse(ctx, m, v)
-	case policy.Hold:
-		err = s.hold(ctx, m, v)
-	default:
-		err = s.pass(ctx, m)
+	if err = s.obey(ctx, m); !positive(err) && !errors.Is(err, errLostAtEnd) {
+		s.settings.Engine.Forget(s.relay.clock(), m.id)
 	}
 	if seen != nil && positive(err) {
 		s.settings.Reports(append(m.header.raw[:len(m.header.raw):len(m.header.raw)], seen.octets...))
@@ -155,26 +156,20 @@ func (b *beginning) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// writeTo moves the message: our line, the header, the body. An error of w comes back as it is,
-// one of the client's as content gives it.
+// writeTo moves the message: our lines, the header, the body. All but our lines is read for the rules.
+// An error of w comes back as it is, one of the client's as content gives it.
 func (m *message) writeTo(w io.Writer) error {
 	if _, err := io.WriteString(w, m.trace); err != nil {
 		return err
+	}
+	if m.reading != nil {
+		w = io.MultiWriter(w, m.reading)
 	}
 	if _, err := w.Write(m.header.raw); err != nil {
 		return err
 	}
 	_, err := m.body.WriteTo(w)
 	return err
-}
-
-// refuse answers with a verdict that refuses, and keeps the fact.
-func (s *session) refuse(ctx context.Context, m *message, v policy.Verdict) error {
-	d := denied(v)
-	s.note(ctx, m, policy.Event{
-		Kind: policy.Refused, Rule: v.Rule, Reason: v.Reason, Reply: replyOf(d.answer).String(),
-	})
-	return d
 }
 
 // note adds to the journal what is not worth refusing a message for when it fails.

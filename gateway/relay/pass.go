@@ -16,15 +16,15 @@ import (
 func (s *session) pass(ctx context.Context, m *message) error {
 	up := m.only()
 	if up == nil {
-		return s.queue(ctx, m, "recipients go to several upstreams")
+		return s.keep(ctx, m, "recipients go to several upstreams")
 	}
 	if up.Config().Protocol == upstream.LMTP {
-		return s.queue(ctx, m, "an LMTP upstream answers for each recipient")
+		return s.keep(ctx, m, "an LMTP upstream answers for each recipient")
 	}
 	p, err := s.offer(ctx, m, up)
 	switch {
 	case errors.Is(err, errRecipientRefused):
-		return s.queue(ctx, m, "an accepted recipient is now refused")
+		return s.keep(ctx, m, "an accepted recipient is now refused")
 	case err != nil:
 		return err
 	}
@@ -80,8 +80,8 @@ func (s *session) settle(m *message, p *probe, mail upstream.Reply, replies []up
 	return errRecipientRefused
 }
 
-// handThrough sends the content. Before the final dot the journal knows that it was offered, after
-// it what the upstream said.
+// handThrough sends the content. Before the final dot the rules have seen it and the journal knows that
+// it was offered, after it what the upstream said.
 func (s *session) handThrough(ctx context.Context, m *message, p *probe) error {
 	p.mail = nil
 	data, reply, err := p.conn.Data(ctx)
@@ -99,7 +99,7 @@ func (s *session) handThrough(ctx context.Context, m *message, p *probe) error {
 		return s.interrupted(data, err)
 	}
 	m.envelope.Size = counted.n
-	if err := s.commitOffer(ctx, m); err != nil {
+	if err := s.confirm(ctx, m); err != nil {
 		data.Abort()
 		s.dropProbe(p)
 		return err
@@ -132,7 +132,9 @@ func (s *session) commitOffer(ctx context.Context, m *message) error {
 	_, err := s.relay.journal.Commit(context.WithoutCancel(ctx), store.Change{
 		Message:  m.id,
 		Envelope: &m.envelope,
-		Events:   []policy.Event{{Kind: policy.Offered, Time: now, Until: now, Actor: actor}},
+		Events: []policy.Event{{
+			Kind: policy.Offered, Time: now, Until: now, Actor: actor, Charge: m.verdict.Charge, Findings: m.verdict.Findings,
+		}},
 	})
 	if err != nil {
 		return s.spoolError(fmt.Errorf("note an offer: %w", err))

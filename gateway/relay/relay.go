@@ -14,6 +14,7 @@ import (
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/gateway/shell"
 	"github.com/sendgate/sendgate/policy"
+	contents "github.com/sendgate/sendgate/policy/content"
 	"github.com/sendgate/sendgate/store"
 	"go.uber.org/zap"
 )
@@ -38,6 +39,9 @@ type Settings struct {
 	Engine    policy.Engine
 	Directory *policy.Directory
 	Router    Router
+	// Content hands what a message says to the engine (policy.StageContent), once the whole has come.
+	// It costs the work of package content for each message.
+	Content bool
 	// Reports takes what may be a delivery status notification (RFC 3464): the beginning of a message
 	// from the null sender, once it was accepted. It must not block. Nil when nobody reads them.
 	Reports func(message []byte)
@@ -63,6 +67,7 @@ type Relay struct {
 	absences *absences
 	metrics  *metrics
 	pause    func(ctx context.Context, d time.Duration) // after a failed authentication
+	extract  func() extractor                           // for one message
 }
 
 // A port is an open listener.
@@ -90,6 +95,9 @@ func New(hostname string, journal Journal, settings Settings, clock func() time.
 		answers:  newAnswers(maxAnswers),
 		absences: newAbsences(),
 		pause:    pause,
+		extract: func() extractor {
+			return contents.NewExtractor(contents.DefaultLimits(), clock)
+		},
 	}
 	r.metrics = newMetrics(r.shell.Open)
 	r.Reload(settings)

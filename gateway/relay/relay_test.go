@@ -513,11 +513,12 @@ func BenchmarkServerPerConnection(b *testing.B) {
 // BenchmarkRelay is a held message on one reused connection.
 func BenchmarkRelay(b *testing.B) {
 	for name, engine := range map[string]policy.Engine{"held": nil, "passed": passAll} {
-		b.Run(name, func(b *testing.B) { benchmarkRelay(b, engine) })
+		b.Run(name, func(b *testing.B) { benchmarkRelay(b, engine, false) })
+		b.Run(name+", content read", func(b *testing.B) { benchmarkRelay(b, engine, true) })
 	}
 }
 
-func benchmarkRelay(b *testing.B, engine policy.Engine) {
+func benchmarkRelay(b *testing.B, engine policy.Engine, content bool) {
 	directory, err := policy.NewDirectory(nil)
 	if err != nil {
 		b.Fatal(err)
@@ -531,7 +532,7 @@ func benchmarkRelay(b *testing.B, engine policy.Engine) {
 	if engine == nil {
 		engine = policy.NewRules(policy.DefaultConfig(), directory)
 	}
-	settings := Settings{Config: DefaultConfig(), Engine: engine, Directory: directory, Router: routes{first: up}}
+	settings := Settings{Config: DefaultConfig(), Engine: engine, Directory: directory, Router: routes{first: up}, Content: content}
 	settings.Config.Listen = []Listener{{Address: "127.0.0.1:0", TLS: TLSNone}}
 	r := New("gate.test", journal, settings, time.Now, nopLog)
 	ctx, cancel := context.WithCancel(b.Context())

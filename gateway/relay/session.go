@@ -115,7 +115,7 @@ func (s *session) begin(t *transaction) error {
 	case !s.owns(e.Sender):
 		return errNotOwner
 	}
-	if v := s.decide(&t.envelope, nil); v.Action == policy.Reject || v.Action == policy.Defer {
+	if v := s.decide(policy.Submission{Stage: policy.StageMail, Envelope: &t.envelope}); refuses(v) {
 		return denied(v)
 	}
 	s.setMail(t)
@@ -161,7 +161,8 @@ func (s *session) add(to string, o *smtp.RcptOptions) error {
 	// quadratic. All together are decided on at the end of the header.
 	one := t.envelope
 	one.Recipients = []policy.Recipient{recipient}
-	if v := s.decide(&one, nil); v.Action == policy.Reject || v.Action == policy.Defer {
+	v := s.decide(policy.Submission{Stage: policy.StageRcpt, Envelope: &one, Already: len(t.envelope.Recipients)})
+	if refuses(v) {
 		return denied(v)
 	}
 	up := s.settings.Router.Route(recipient.Address)
@@ -183,12 +184,9 @@ func (s *session) add(to string, o *smtp.RcptOptions) error {
 }
 
 // decide asks the rules.
-func (s *session) decide(e *policy.Envelope, h *header) policy.Verdict {
-	submission := policy.Submission{Time: s.relay.clock(), Envelope: e, Trusted: s.trusted || s.login != ""}
-	if h != nil {
-		submission.Header = h.values
-	}
-	return s.settings.Engine.Decide(s.ctx, submission)
+func (s *session) decide(about policy.Submission) policy.Verdict {
+	about.Time, about.Trusted = s.relay.clock(), s.trusted || s.login != ""
+	return s.settings.Engine.Decide(s.ctx, about)
 }
 
 // answer is where every answer leaves a session.

@@ -444,11 +444,24 @@ func TestHoldCountsFromTheEndOfTheMessage(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		now = now.Add(10 * time.Minute)
-		return policy.Verdict{Action: policy.Hold, Until: s.Time.Add(63 * time.Second), Shown: s.Time.Add(time.Minute)}
+		return policy.Verdict{Action: policy.Hold, Until: s.Time.Add(63 * time.Second), Shown: s.Time.Add(time.Minute), Findings: []policy.Finding{
+			{Kind: "limit", Rule: "hour", Decided: true, Next: s.Time.Add(time.Second)},
+			{Kind: "hold", Decided: true, Next: s.Time.Add(20 * time.Second)},
+		}}
 	})
 	c := l.start().hello()
 	c.mail("alice@corp.example", "bob@remote.example")
 	answer := c.sendLetter("250 2.0.0 Held")
+	records, err := journal.Timeline(idIn(t, answer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range records[0].Events {
+		f := e.Findings
+		if len(f) != 2 || !f[0].Next.Equal(now.Add(time.Second-10*time.Minute)) || !f[1].Next.Equal(now.Add(20*time.Second)) {
+			t.Errorf("%s: %+v, now %v", e.Kind, f, now)
+		}
+	}
 	if m, _ := stored(t, idIn(t, answer)); !m.Due.Equal(now.Add(63 * time.Second)) {
 		t.Errorf("due %v after %v", m.Due, now)
 	}

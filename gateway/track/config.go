@@ -119,6 +119,16 @@ func newRelays(list []string) (all relays) {
 	return all
 }
 
+// exactly reports whether a server as logged is one that is listed with its port.
+func (all relays) exactly(name, address string, port int) bool {
+	for i := range all {
+		if all[i].port != 0 && all[i:i+1].has(name, address, port) {
+			return true
+		}
+	}
+	return false
+}
+
 // has reports whether a server as logged is one of ours.
 func (all relays) has(name, address string, port int) bool {
 	a, err := netip.ParseAddr(address)

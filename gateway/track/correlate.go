@@ -41,6 +41,12 @@ func (t *Tracker) ingest(w *work, e *postlog.Entry, m *mark, now time.Time) {
 		t.wait(w, n, e, m, now)
 		return
 	}
+	if n.mistaken(e) {
+		t.graph.detach(n)
+		t.graph.revive(n, m, now)
+		w.ask(n)
+		return
+	}
 	if speaks(e.Kind) && !t.apply(w, n, e, false) {
 		t.graph.delay(n, e)
 		t.graph.revive(n, m, now)
@@ -79,6 +85,9 @@ func isProbe(e *postlog.Entry) bool {
 // apply turns a statement about a linked queue file into events. It is false when the recipient it is
 // about may become known later.
 func (t *Tracker) apply(w *work, n *node, e *postlog.Entry, eager bool) bool {
+	if !eager && wholeFile(e.Kind) && n.link.leaving() {
+		return false
+	}
 	switch e.Kind {
 	case postlog.Status:
 		return t.status(w, n, e, eager)
@@ -87,7 +96,7 @@ func (t *Tracker) apply(w *work, n *node, e *postlog.Entry, eager bool) bool {
 	case postlog.Expired:
 		for _, l := range n.link.open() {
 			l.final = true
-			w.add(n, t.about(n, l, e, policy.Event{Kind: policy.Expired, Reply: e.Text}))
+			w.addWhole(n, t.about(n, l, e, policy.Event{Kind: policy.Expired, Reply: e.Text}))
 		}
 	case postlog.Held:
 		t.note(w, n, e, reasonHeld)
@@ -106,9 +115,9 @@ func (t *Tracker) apply(w *work, n *node, e *postlog.Entry, eager bool) bool {
 
 // status is the line that decides a recipient's fate, or says where it goes on.
 func (t *Tracker) status(w *work, n *node, e *postlog.Entry, eager bool) bool {
-	tg, member, ok := n.link.match(e.To, e.OrigTo, eager)
+	tg, member, ok := n.link.match(e.To, e.OrigTo, eager, n.nrcpt == 1)
 	if !ok {
-		if n.link.partial && !eager {
+		if !eager && (n.link.partial || n.nrcpt == 0 && e.OrigTo != "") {
 			return false
 		}
 		t.metrics.unmatched.Inc()
@@ -119,8 +128,10 @@ func (t *Tracker) status(w *work, n *node, e *postlog.Entry, eager bool) bool {
 		return true
 	}
 	l := tg.leaf
+	n.link.seen[l] = true
 	if member != "" && !v.whole {
 		l = t.member(w, n, tg, member, e)
+		n.link.seen[l] = true
 	}
 	ev := policy.Event{Kind: v.kind, Reason: v.reason, Reply: replyOf(e.Text)}
 	if v.kind == policy.Deferred {
@@ -195,7 +206,7 @@ func (t *Tracker) dequeue(w *work, n *node, e *postlog.Entry) {
 // note puts what somebody did to the queue file into the timeline of those who wait in it.
 func (t *Tracker) note(w *work, n *node, e *postlog.Entry, reason string) {
 	for _, l := range n.link.open() {
-		w.add(n, t.about(n, l, e, policy.Event{Kind: policy.Queued, Reason: reason}))
+		w.addWhole(n, t.about(n, l, e, policy.Event{Kind: policy.Queued, Reason: reason}))
 	}
 }
 
@@ -215,15 +226,40 @@ func (t *Tracker) milterAct(w *work, n *node, e *postlog.Entry) {
 	for _, l := range n.link.open() {
 		if e.To == "" || l.key == addressKey(e.To) {
 			l.final = true
-			w.add(n, t.about(n, l, e, ev))
+			w.addWhole(n, t.about(n, l, e, ev))
 		}
 	}
 }
 
-// open gives the leaves of a queue file that have not come to an end.
+// wholeFile reports whether a line is about a queue file rather than one recipient in it.
+func wholeFile(k postlog.Kind) bool {
+	switch k {
+	case postlog.Expired, postlog.Held, postlog.Unheld, postlog.MilterAct:
+		return true
+	}
+	return false
+}
+
+// leaving reports whether sendgate may be about to say which recipients it has handed over: the line
+// of their queue file was quicker than the journal.
+func (l *link) leaving() bool {
+	return l.front != policy.Milter && slices.ContainsFunc(l.targets, func(tg target) bool { return tg.ours && !tg.final })
+}
+
+// mistaken reports whether a line shows that the queue file is of another message than its short
+// queue id had said.
+func (n *node) mistaken(e *postlog.Entry) bool {
+	if e.Kind != postlog.Message || !n.link.early || e.Resent {
+		return false
+	}
+	n.link.early = false
+	return n.link.messageID != "" && n.messageID != n.link.messageID
+}
+
+// open gives the leaves that are in a queue file and have not come to an end.
 func (l *link) open() (open []*leaf) {
 	for _, t := range l.targets {
-		if !t.final && !t.group && !(t.old && t.member != "") {
+		if !t.final && !t.group && !(t.old && t.member != "") && (!l.unsure || l.seen[t.leaf]) {
 			open = append(open, t.leaf)
 		}
 	}
@@ -234,7 +270,7 @@ func (l *link) open() (open []*leaf) {
 func (l *link) indexes() []int {
 	list := make([]int, 0, len(l.targets))
 	for _, t := range l.targets {
-		if t.member == "" {
+		if t.member == "" && (!l.unsure || l.seen[t.leaf]) {
 			list = append(list, t.index)
 		}
 	}

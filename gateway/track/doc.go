@@ -10,7 +10,7 @@
 //	correlate.go, fate.go, edge.go   what follows from a line, and where the message goes on
 //	sweep.go    recipients of whom nothing is said
 //	dsn.go, report.go   delivery reports
-//	gap.go, import.go   lines that are missing, and lines that are read later
+//	seen.go, gap.go, import.go   what was read and what is missing, and lines that are read later
 //
 // # Links
 //
@@ -18,7 +18,10 @@
 // "queued as") or an edge has brought into the journal; by our id in XFORWARD IDENT (orig_queue_id); or,
 // where neither is known, by Message-ID and sender, if exactly one message was handed over at that time
 // to a server that named no queue id. Short queue ids are used again: the journal's times, hosts and
-// removals must fit. Lines may come before the journal knows the link. They wait for it, three minutes by
+// removals must fit, and the Message-ID. Where only the
+// message is known and not which of its recipients the queue file carries (XFORWARD, Message-ID), what is
+// said of the whole file counts for those alone of whom a line speaks in it. Nothing that is said of a
+// whole file ends what sendgate itself still has to send. Lines may come before the journal knows the link. They wait for it, three minutes by
 // our clock or that of the log.
 //
 // # Edges
@@ -40,14 +43,19 @@
 // line, when two listings of the queue lack it, or when it is older than the queue's lifetime, and never
 // before the logs have been read so far. With lines missing in its time the reason says so. What postsuper
 // or cleanup has removed is blocked instead. Later evidence, such as an [Tracker.Import], heals all of it. What was
-// handed over where no log is followed stays handed over.
+// handed over where no log is followed stays handed over; so does what went on to a queue of which no
+// line ever came, or was on its way only before the first log was followed. The listing of the queue is
+// compared only for messages of hosts that were seen in it.
 //
 // # Trust
 //
 // The log is believed: who may write to it can forge any fate. Delivery reports come from
 // anybody. One is believed if it names our id (ENVID) or the Message-ID of what it returns, a recipient of
 // that message, and nothing that contradicts it; never about what sendgate itself still has to deliver.
-// Who has received a message can therefore say that it bounced for himself.
+// Who has received a message can therefore say that it bounced for himself, also after the log has said
+// that it arrived. That it was delivered or relayed counts only where no end is known; for domains other
+// than the sender's it then means no more than that somebody there took it. Of a message that was sent
+// again a report is about the attempt that its Arrival-Date fits, without one about the first.
 //
 // # Failure
 //

@@ -1,6 +1,7 @@
 package track
 
 import (
+	"maps"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
@@ -73,6 +74,7 @@ func (t *Tracker) follow(w *work, child *node, e *edge) {
 	l.partial = l.partial || fresh
 	kept, _ := s.add(e.leaf)
 	l.carry(target{leaf: kept, whole: e.whole})
+	l.seen[kept] = true
 	if e.maybe {
 		said := e.said
 		said.Upstream = child.upstream()
@@ -119,7 +121,7 @@ func (t *Tracker) inherit(w *work, n *node) {
 			continue
 		}
 		l := t.graph.attach(n, p.link.subject)
-		l.partial = p.link.partial
+		l.partial, l.unsure, l.seen = p.link.partial, p.link.unsure, maps.Clone(p.link.seen)
 		for _, tg := range p.link.targets {
 			l.carry(tg)
 		}
@@ -136,7 +138,7 @@ func (t *Tracker) sayLink(w *work, n *node, how string) {
 		if l.ours {
 			continue
 		}
-		w.add(n, policy.Event{
+		w.addWhole(n, policy.Event{
 			Kind: policy.Queued, Time: n.first, Actor: actor, Recipients: []int{l.index}, Member: l.member,
 			QueueID: n.queueID, Upstream: n.upstream(), Evidence: n.queueID + ": " + how,
 			Key: "link " + n.upstream() + " " + n.queueID + " " + l.key,

@@ -17,6 +17,9 @@ const (
 	maximalBackoff = 4000 * time.Second
 )
 
+// reasonNoQueueID is that of what nobody can follow.
+const reasonNoQueueID = "taken by a relay of ours that named no queue id"
+
 // A verdict is what a status line means for its recipient.
 type verdict struct {
 	kind   policy.Kind
@@ -56,10 +59,12 @@ func (t *Tracker) judgeSent(e *postlog.Entry, known func(string) bool) verdict {
 	switch {
 	case e.QueuedAs != "" && (ours || known(e.QueuedAs)):
 		return verdict{kind: policy.Queued, reason: reasonHop, next: e.QueuedAs}
+	case t.relays.exactly(e.Relay.Name, e.Relay.Addr, e.Relay.Port): // a filter that speaks LMTP is no mailbox
+		return verdict{kind: policy.HandedOver, reason: reasonNoQueueID}
 	case e.Service == "lmtp" || t.mailboxTransport(e.Relay.Name):
 		return verdict{kind: policy.DeliveredMailbox}
 	case ours:
-		return verdict{kind: policy.HandedOver, reason: "taken by a relay of ours that named no queue id"}
+		return verdict{kind: policy.HandedOver, reason: reasonNoQueueID}
 	}
 	return verdict{kind: policy.RelayedRemote, next: e.QueuedAs}
 }
@@ -84,7 +89,7 @@ func (t *Tracker) judgeLocal(e *postlog.Entry) verdict {
 		}
 		return program(command)
 	}
-	return verdict{kind: policy.DeliveredMailbox}
+	return verdict{kind: policy.HandedOver, reason: e.Text}
 }
 
 func program(name string) verdict {

@@ -15,6 +15,8 @@ type Gap struct {
 	From   time.Time `json:"from"`
 	To     time.Time `json:"to"`
 	Reason string    `json:"reason"`
+	// Host is the host whose lines they are, empty where it is not known or not one.
+	Host string `json:"host,omitempty"`
 }
 
 const (
@@ -36,13 +38,13 @@ func (t *Tracker) loadGaps() error {
 }
 
 // addGaps makes gaps durable.
-func (t *Tracker) addGaps(name string, found []source.Gap) error {
+func (t *Tracker) addGaps(f *feed, found []source.Gap) error {
 	if len(found) == 0 {
 		return nil
 	}
 	t.mu.Lock()
 	for _, g := range found {
-		t.gaps = append(t.gaps, Gap{Source: name, From: g.From.UTC(), To: g.To.UTC(), Reason: g.Reason})
+		t.gaps = append(t.gaps, Gap{Source: f.source.Name(), From: g.From.UTC(), To: g.To.UTC(), Reason: g.Reason, Host: f.seen.host()})
 	}
 	t.gaps = merged(t.gaps)
 	t.mu.Unlock()
@@ -79,6 +81,28 @@ func merged(gaps []Gap) []Gap {
 	}
 	if len(out) > maxGaps {
 		out = out[len(out)-maxGaps:]
+	}
+	return out
+}
+
+// closedBy takes out of the gaps what an import has read: of a gap on a known host the lines of that
+// host, of any other the time in which the log never paused.
+func closedBy(gaps []Gap, s *seen) (out []Gap) {
+	for _, g := range gaps {
+		read := s.spans
+		if g.Host != "" {
+			read = nil
+			for host, of := range s.hosts {
+				if sameHost(host, g.Host) {
+					read = append(read, of)
+				}
+			}
+		}
+		rest := []Gap{g}
+		for _, r := range read {
+			rest = closed(rest, r.from, r.to)
+		}
+		out = append(out, rest...)
 	}
 	return out
 }

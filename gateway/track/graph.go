@@ -130,6 +130,14 @@ func (g *graph) forget(n *node) {
 	}
 }
 
+// detach takes a link back.
+func (g *graph) detach(n *node) {
+	if !n.gone {
+		g.release(n.link.subject)
+	}
+	n.link, n.said = nil, false
+}
+
 func (g *graph) release(s *subject) {
 	if s.nodes--; s.nodes <= 0 {
 		delete(g.subjects, s.id)

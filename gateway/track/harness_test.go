@@ -71,6 +71,7 @@ func (s *site) restart(change ...func(*Config)) {
 		s.t.Fatal(err)
 	}
 	s.feed = s.tracker.feeds[0]
+	s.feed.fresh = false // the log has been followed for long
 }
 
 // logfile is the source of the tests: they hand its lines over themselves.
@@ -87,6 +88,7 @@ func (logfile) Follow(ctx context.Context, _ string, _ source.Take) error {
 type letter struct {
 	front     policy.Front
 	queueID   string // milter
+	host      string // milter
 	messageID string
 	sender    policy.Address
 	to        []string
@@ -99,6 +101,9 @@ func (s *site) accept(l letter) policy.ID {
 	s.t.Helper()
 	if l.at == "" {
 		l.at = "10:00:00"
+	}
+	if l.host == "" {
+		l.host = "mx1.corp.example"
 	}
 	if l.front == "" {
 		l.front = policy.Milter
@@ -117,8 +122,8 @@ func (s *site) accept(l letter) policy.ID {
 	}
 	events := []policy.Event{{Kind: policy.Accepted, Time: at(l.at), Actor: milterActor, QueueID: l.queueID}}
 	if l.front == policy.Milter {
-		events[0].Upstream = "mx1.corp.example"
-		events = append(events, policy.Event{Kind: policy.Queued, Time: at(l.at), Actor: milterActor, QueueID: l.queueID, Upstream: "mx1.corp.example"})
+		events[0].Upstream = l.host
+		events = append(events, policy.Event{Kind: policy.Queued, Time: at(l.at), Actor: milterActor, QueueID: l.queueID, Upstream: l.host})
 	}
 	id := s.journal.NewID()
 	if err := id.SetTime(uint64(at(l.at).UnixMilli())); err != nil {

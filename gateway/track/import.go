@@ -95,7 +95,7 @@ func (i *importer) read(name string, all func(source.Take) error) (Imported, err
 	}
 	if !s.from.IsZero() {
 		i.tracker.mu.Lock()
-		i.tracker.gaps = closed(i.tracker.gaps, s.from, s.to)
+		i.tracker.gaps = closedBy(i.tracker.gaps, s)
 		i.tracker.mu.Unlock()
 	}
 	return got, nil

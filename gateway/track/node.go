@@ -58,6 +58,8 @@ type node struct {
 	messageID string
 	sender    string // key, known with the first line of qmgr
 	active    bool
+	nrcpt     int       // the most recipients that qmgr counted
+	resent    bool      // messageID is a Resent-Message-ID
 	ident     policy.ID // ours, by XFORWARD
 	parent    string    // the queue id it came from: requeued, or by XFORWARD of a Postfix
 	requeued  bool      // parent is of the same queue
@@ -106,10 +108,10 @@ func (n *node) note(e *postlog.Entry) {
 		}
 	case postlog.Message:
 		if n.messageID == "" || !e.Resent {
-			n.messageID = bareID(e.MessageID)
+			n.messageID, n.resent = bareID(e.MessageID), e.Resent
 		}
 	case postlog.Active:
-		n.active, n.sender = true, addressKey(e.From)
+		n.active, n.sender, n.nrcpt = true, addressKey(e.From), max(n.nrcpt, e.Recipients)
 	case postlog.Removed:
 		n.removed = e.Time
 	case postlog.Held:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,12 +70,16 @@ func (t *Tracker) reportOne(ctx context.Context, d *dsn, r *dsnRecipient) (resul
 		if err != nil {
 			return "", err
 		}
-		row, member := reportedRow(rows, r)
+		began, err := t.attempts(id, rows)
+		if err != nil {
+			return "", err
+		}
+		row, member := reportedRow(rows, r, began, d.arrival)
 		if row == nil || !d.agrees(&m) {
 			result = reportForged
 			continue
 		}
-		e, ok := d.event(r, row, t.now())
+		e, ok := d.event(r, row, inside(&m, row), t.now())
 		e.Member = member
 		if !ok {
 			return reportEarly, nil
@@ -123,14 +128,15 @@ func (d *dsn) agrees(m *store.Message) bool {
 	return d.arrival.IsZero() || !d.arrival.Before(m.Envelope.Received.Add(-arrivalSlack))
 }
 
-// reportedRow gives the row that a report is about: the last attempt for its final recipient, or for
-// the original one; where that is a group, the final one is a member of it.
-func reportedRow(rows policy.Rows, r *dsnRecipient) (row *policy.Row, member policy.Address) {
+// reportedRow gives the row that a report is about: that of its original recipient, or else of its final
+// one, in the attempt that the report is about; where the original one is a group, the final one is a
+// member of it. began says when the attempts were made, arrival when the reporter got the message.
+func reportedRow(rows policy.Rows, r *dsnRecipient, began map[int]time.Time, arrival time.Time) (row *policy.Row, member policy.Address) {
 	final, original := bareAddress(r.final), bareAddress(r.original)
-	for _, key := range []string{addressKey(final), addressKey(original)} {
+	for _, key := range []string{addressKey(original), addressKey(final)} {
 		for i := len(rows) - 1; i >= 0 && key != ""; i-- {
 			if row := &rows[i]; row.Counted() && (row.Address.Key() == key || addressKey(row.Original) == key) {
-				return row, ""
+				return attemptAt(rows, row, began, arrival), ""
 			}
 		}
 	}
@@ -142,16 +148,65 @@ func reportedRow(rows policy.Rows, r *dsnRecipient) (row *policy.Row, member pol
 	return nil, ""
 }
 
+// attemptAt gives the newest attempt for the recipient of a row that began before a report's message
+// arrived. Where the reporter does not say when that was, it is the first.
+func attemptAt(rows policy.Rows, row *policy.Row, began map[int]time.Time, arrival time.Time) *policy.Row {
+	first := row
+	for i := row.Index; i >= 0; i-- {
+		r := &rows[i]
+		if r.Group != row.Group || r.State == policy.StateExpanded || r.Address.Key() != row.Address.Key() {
+			continue
+		}
+		at, known := began[i]
+		if r.Attempt > 1 && known && !arrival.IsZero() && !at.After(arrival) {
+			return r
+		}
+		if r.Attempt < max(first.Attempt, 1) || r.Attempt <= 1 {
+			first = r
+		}
+	}
+	return first
+}
+
+// attempts says when the rows of later attempts were made.
+func (t *Tracker) attempts(id policy.ID, rows policy.Rows) (map[int]time.Time, error) {
+	if !slices.ContainsFunc(rows, func(r policy.Row) bool { return r.Attempt > 1 }) {
+		return nil, nil
+	}
+	records, err := t.journal.Timeline(id)
+	if err != nil {
+		return nil, ignoreNotFound(err)
+	}
+	began := map[int]time.Time{}
+	var replay policy.Rows // begins with the recipients of the envelope
+	for i := 0; i < len(rows) && rows[i].Group == 0 && rows[i].Attempt <= 1; i++ {
+		replay = append(replay, policy.Row{Index: i, Recipient: rows[i].Recipient})
+	}
+	for _, record := range records {
+		for i := range record.Events {
+			before := len(replay)
+			replay, _ = replay.Apply(record.Events[i])
+			for j := before; j < len(replay); j++ {
+				began[j] = record.Events[i].Time
+			}
+		}
+	}
+	if len(replay) != len(rows) {
+		return nil, nil // an older part of the timeline is gone
+	}
+	return began, nil
+}
+
 func bareAddress(s string) string { return strings.Trim(s, "<>") }
 
 // event is what a report makes of a row. It is false where sendgate itself has the message for the
 // recipient: nobody else can have failed with it. A kind of "" says nothing new.
-func (d *dsn) event(r *dsnRecipient, row *policy.Row, now time.Time) (policy.Event, bool) {
+func (d *dsn) event(r *dsnRecipient, row *policy.Row, inside bool, now time.Time) (policy.Event, bool) {
 	if !row.Due.IsZero() || row.State == policy.StateHeld || row.State == policy.StateAccepted || row.State == policy.StateCanceled {
 		return policy.Event{}, false
 	}
 	e := policy.Event{
-		Kind: d.kind(r, row.State), Time: now, Actor: actorDSN, Recipients: []int{row.Index},
+		Kind: d.kind(r, row.State, inside), Time: now, Actor: actorDSN, Recipients: []int{row.Index},
 		Reply: r.diagnostic, Upstream: cut(d.reporter, 255),
 		Evidence: cut(fmt.Sprintf("delivery report of %s: %s, Action: %s, Status: %s", d.reporter, r.final, r.action, r.status), maxEvidence),
 	}
@@ -163,8 +218,17 @@ func (d *dsn) event(r *dsnRecipient, row *policy.Row, now time.Time) (policy.Eve
 	return e, true
 }
 
-// kind is the kind of event of an action (RFC 3464 2.3.3) upon a state.
-func (d *dsn) kind(r *dsnRecipient, s policy.State) policy.Kind {
+// inside reports whether a recipient is of the sender's own domain.
+func inside(m *store.Message, row *policy.Row) bool {
+	_, from, ok := cutDomain(m.Envelope.Sender.Key())
+	_, to, _ := cutDomain(row.Address.Key())
+	return ok && from == to
+}
+
+// kind is the kind of event of an action (RFC 3464 2.3.3) upon a state. That something has arrived is
+// believed only where nothing else is known of its end, and of other domains only that it was taken:
+// anybody can write a report, and what a mailbox there did, we cannot check.
+func (d *dsn) kind(r *dsnRecipient, s policy.State, inside bool) policy.Kind {
 	switch r.action {
 	case "failed":
 		if s == policy.StateRelayedRemote || s == policy.StateDeliveredMailbox || s == policy.StateAsyncBounced {
@@ -175,10 +239,14 @@ func (d *dsn) kind(r *dsnRecipient, s policy.State) policy.Kind {
 		if !s.Final() {
 			return policy.Deferred
 		}
-	case "delivered":
-		return policy.DeliveredMailbox
-	case "relayed":
-		return policy.RelayedRemote
+	case "delivered", "relayed":
+		switch {
+		case s.Final():
+		case r.action == "delivered" && inside:
+			return policy.DeliveredMailbox
+		default:
+			return policy.RelayedRemote
+		}
 	}
 	return "" // expanded: its members report for themselves
 }

@@ -75,9 +75,24 @@ func TestReports(t *testing.T) {
 		{"a delay after the end", relayed, func(id string) string {
 			return returned{envID: id, final: "rfc822; x@far.example", action: "delayed", status: "4.4.1"}.String()
 		}, "x@far.example=relayed_remote", reportKept},
-		{"delivered", relayed, func(id string) string {
+		{"delivered after the end that the log has", relayed, func(id string) string {
 			return returned{envID: id, final: "rfc822; x@far.example", action: "Delivered (to mailbox)", status: "2.0.0"}.String()
-		}, "x@far.example=delivered_mailbox", reportKept},
+		}, "x@far.example=relayed_remote", reportKept},
+		{"delivered, of another domain", []policy.Event{{Kind: policy.HandedOver}}, func(id string) string {
+			return returned{envID: id, final: "rfc822; x@far.example", action: "Delivered (to mailbox)", status: "2.0.0"}.String()
+		}, "x@far.example=relayed_remote", reportKept},
+		{"delivered, of whom nothing is known", []policy.Event{{Kind: policy.Unknown}}, func(id string) string {
+			return returned{envID: id, final: "rfc822; x@far.example", action: "delivered", status: "2.0.0"}.String()
+		}, "x@far.example=relayed_remote", reportKept},
+		{"forged: delivered after a bounce", []policy.Event{{Kind: policy.Bounced}}, func(id string) string {
+			return returned{envID: id, final: "rfc822; x@far.example", action: "delivered", status: "2.0.0"}.String()
+		}, "x@far.example=bounced", reportKept},
+		{"forged: relayed after a bounce", []policy.Event{{Kind: policy.Bounced}}, func(id string) string {
+			return returned{envID: id, final: "rfc822; x@far.example", action: "relayed", status: "2.0.0"}.String()
+		}, "x@far.example=bounced", reportKept},
+		{"by the original recipient before the final one", relayed, func(id string) string {
+			return failed(returned{envID: id, original: "rfc822; x@far.example", final: "rfc822; y@far.example"}).String()
+		}, "x@far.example=async_bounced", reportKept},
 		{"relayed", []policy.Event{{Kind: policy.HandedOver}}, func(id string) string {
 			return returned{envID: id, final: "rfc822; x@far.example", action: "relayed", status: "2.0.0"}.String()
 		}, "x@far.example=relayed_remote", reportKept},
@@ -178,8 +193,8 @@ func FuzzReport(f *testing.F) {
 		rows := policy.Rows{{Recipient: policy.Recipient{Address: "x@far.example"}, Fate: policy.Fate{State: policy.StateRelayedRemote}}}
 		for i := range d.recipients {
 			r := &d.recipients[i]
-			if row, _ := reportedRow(rows, r); row != nil {
-				if e, ok := d.event(r, row, at("10:00:00")); ok && (len(e.Evidence) > maxEvidence || len(e.Reply) > 2*maxField) {
+			if row, _ := reportedRow(rows, r, nil, d.arrival); row != nil {
+				if e, ok := d.event(r, row, false, at("10:00:00")); ok && (len(e.Evidence) > maxEvidence || len(e.Reply) > 2*maxField) {
 					t.Errorf("evidence of %d octets, reply of %d", len(e.Evidence), len(e.Reply))
 				}
 			}

@@ -17,6 +17,12 @@ const (
 	lateLines = 10 * time.Minute
 )
 
+// How the message of a queue file was found, where its queue id does not say it.
+const (
+	byIdent     = "XFORWARD"
+	byMessageID = "Message-ID and sender"
+)
+
 // A question is what is known of a queue file whose message is not.
 type question struct {
 	nodeKey
@@ -25,12 +31,13 @@ type question struct {
 	ident               policy.ID
 	messageID, sender   string
 	active              bool
+	resent              bool // messageID is a Resent-Message-ID
 }
 
 func (n *node) question() question {
 	q := question{
 		nodeKey: n.nodeKey, queueIDs: []string{n.queueID}, first: n.first, last: n.last, opened: n.opened,
-		ident: n.ident, messageID: n.messageID, sender: n.sender, active: n.active,
+		ident: n.ident, messageID: n.messageID, sender: n.sender, active: n.active, resent: n.resent,
 	}
 	if n.requeued {
 		q.queueIDs = append(q.queueIDs, n.parent)
@@ -79,6 +86,9 @@ func (t *Tracker) fits(q *question, id policy.ID, queueID string) (a answer, ok 
 	if err != nil {
 		return a, false, ignoreNotFound(err)
 	}
+	if queueID == q.queueID && q.contradicts(&m) {
+		return a, false, nil
+	}
 	u := usage{queueID: queueID, milter: m.Envelope.Front == policy.Milter}
 	if m.Envelope.QueueID == queueID {
 		u.saw(m.Envelope.Received)
@@ -103,6 +113,12 @@ func (t *Tracker) fits(q *question, id policy.ID, queueID string) (a answer, ok 
 		a.rows = nil
 	}
 	return a, err == nil, err
+}
+
+// contradicts reports whether the Message-ID tells that a short queue id is used again.
+func (q *question) contradicts(m *store.Message) bool {
+	known := bareID(m.Envelope.MessageID)
+	return !q.long() && !q.resent && q.messageID != "" && known != "" && q.messageID != known
 }
 
 func ignoreNotFound(err error) error {
@@ -185,6 +201,8 @@ func (u *usage) matches(q *question, lifetime time.Duration) bool {
 		return false
 	case q.last.Before(u.first.Add(-linkSlack)):
 		return false
+	case !q.long() && q.opened.After(u.first.Add(linkSlack)):
+		return false // the queue id is used again, and no line told of the first removal
 	case !q.long() && q.last.After(u.last.Add(lifetime)):
 		return false
 	case !hasHost(u.hosts, q.host), !hasInstance(u.instances, q.instance):
@@ -236,7 +254,7 @@ func (t *Tracker) askIdent(q *question) (answer, bool, error) {
 		return answer{}, false, nil
 	}
 	a, err := t.answer(&m)
-	a.by = "XFORWARD"
+	a.by = byIdent
 	return a, err == nil, err
 }
 
@@ -268,7 +286,7 @@ func (t *Tracker) askMessageID(q *question) (found answer, ok bool, err error) {
 		if ok {
 			return answer{}, false, nil // two of them: nobody knows which
 		}
-		found, ok = answer{subject: newSubject(&m, rows), rows: waiting, named: true, by: "Message-ID and sender"}, true
+		found, ok = answer{subject: newSubject(&m, rows), rows: waiting, named: true, by: byMessageID}, true
 	}
 	return found, ok, nil
 }

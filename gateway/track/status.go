@@ -17,6 +17,9 @@ type Status struct {
 type SourceStatus struct {
 	Name     string
 	CaughtUp bool
+	// Off is how far the times of the lines that come are from now: ahead where it is positive. It is 0
+	// below an hour. The clock or the time zone of the log is wrong then.
+	Off      time.Duration
 	Lag      time.Duration // from the newest line read, or the start, to now; 0 when caught up
 	LastLine time.Time     // zero before the first
 	Behind   int64         // octets still unread, -1 when unknown
@@ -35,7 +38,7 @@ func (t *Tracker) Status() Status {
 	s := Status{Gaps: slices.Clone(t.gaps), Waiting: len(t.graph.waiting), UnknownRatio: t.ratio}
 	for _, f := range t.feeds {
 		st := SourceStatus{
-			Name: f.source.Name(), LastLine: f.line, Behind: f.behind, CursorAge: now.Sub(f.keptAt),
+			Name: f.source.Name(), LastLine: f.line, Behind: f.behind, Off: f.off, CursorAge: now.Sub(f.keptAt),
 			CaughtUp: f.caught && now.Sub(f.heard) < quiet,
 		}
 		if !st.CaughtUp {

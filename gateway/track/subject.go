@@ -41,8 +41,9 @@ type leaf struct {
 	final    bool // it came to an end
 	remote   bool // the end is that a remote server took it
 	attempt  int
-	old      bool // superseded by a later attempt
-	ours     bool // sendgate itself has to act on it
+	old      bool   // superseded by a later attempt
+	ours     bool   // sendgate itself has to act on it
+	queueID  string // under which the row was last known
 	// direct is the last event about the address of a group itself, before it was known to be one.
 	direct *policy.Event
 }
@@ -59,9 +60,9 @@ func newSubject(m *store.Message, rows policy.Rows) *subject {
 		l := &leaf{
 			index: i, address: r.Address, key: r.Address.Key(), original: addressKey(r.Original),
 			group: r.State == policy.StateExpanded, final: r.State.Final(),
-			remote: r.State == policy.StateRelayedRemote, attempt: max(r.Attempt, 1), old: r.Superseded, ours: !r.Due.IsZero(),
+			remote: r.State == policy.StateRelayedRemote, attempt: max(r.Attempt, 1), old: r.Superseded, ours: !r.Due.IsZero(), queueID: r.QueueID,
 		}
-		if r.Group > 0 && l.attempt == 1 {
+		if r.Group > 0 && l.attempt == max(rows[r.Group-1].Attempt, 1) {
 			l.index, l.member, l.original = r.Group-1, r.Address, ""
 		} else {
 			l.direct = directOf(r)
@@ -116,7 +117,7 @@ func (s *subject) merge(newer *subject) {
 	for _, l := range newer.leaves {
 		if known, made := s.add(l); !made {
 			known.old, known.group, known.final = known.old || l.old, known.group || l.group, known.final || l.final
-			known.remote = known.remote || l.remote
+			known.remote, known.ours, known.queueID = known.remote || l.remote, l.ours, l.queueID
 		}
 	}
 }
@@ -136,10 +137,16 @@ type link struct {
 	byKey   map[string]int // the first target with an address
 	// partial is true where more targets may become known: the edges that lead here come one by one.
 	partial bool
+	// unsure is true where the message's rows are known, and not which of them the queue file carries:
+	// what is said of the whole file then means those alone of whom a line spoke, the seen ones.
+	unsure bool
+	seen   map[*leaf]bool
+	// early is true where no line had named the Message-ID yet.
+	early bool
 }
 
 func newLink(s *subject) *link {
-	return &link{subject: s, at: map[*leaf]int{}, byKey: map[string]int{}}
+	return &link{subject: s, at: map[*leaf]int{}, byKey: map[string]int{}, seen: map[*leaf]bool{}}
 }
 
 // carry adds a target once.
@@ -204,8 +211,9 @@ func (l *link) find(address string) (target, bool) {
 }
 
 // match gives the target that a status line is about and, where its address is another one, the
-// member it names. eager takes also what only one row can be meant by.
-func (l *link) match(to, origTo string, eager bool) (t target, member policy.Address, ok bool) {
+// member it names. eager takes also what only one row can be meant by; that
+// is sure where the queue file has no second recipient, such as a copy, and alone says so.
+func (l *link) match(to, origTo string, eager, alone bool) (t target, member policy.Address, ok bool) {
 	if origTo != "" {
 		if t, ok = l.find(origTo); ok {
 			return t, memberOf(t, to), true
@@ -221,7 +229,7 @@ func (l *link) match(to, origTo string, eager bool) (t target, member policy.Add
 	}
 	// An address that is neither the recipient's nor said to come from it is a copy that Postfix made
 	// (always_bcc and the like): nobody asked for it.
-	if origTo != "" && (eager || !l.partial) {
+	if origTo != "" && alone && (eager || !l.partial) {
 		if t, ok = l.only(); ok {
 			return t, memberOf(t, to), true
 		}

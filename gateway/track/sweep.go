@@ -233,6 +233,10 @@ func (t *Tracker) missing(m *store.Message, r *policy.Row, h history, absent *po
 		removedBy(&e, removed, m.Envelope.Front)
 	case absent != nil:
 		e.Reason, e.Evidence, e.Key = absent.Reason, absent.Evidence, "absent "
+	case h.sent.Before(read.Add(-t.cfg.QueueLifetime-time.Hour)) && t.untold(m, r, queueID):
+		e.Kind, e.Rule, e.Reason, e.Key = policy.HandedOver, "", reasonUntold, "untold "
+	case h.sent.Before(read.Add(-t.cfg.QueueLifetime-time.Hour)) && t.unfollowed(h.sent.Add(t.cfg.QueueLifetime)):
+		e.Kind, e.Rule, e.Reason, e.Key = policy.HandedOver, "", reasonUnfollowed, "unfollowed "
 	case h.sent.Before(read.Add(-t.cfg.QueueLifetime - time.Hour)):
 		e.Reason = fmt.Sprintf("no end within the queue lifetime of %v", t.cfg.QueueLifetime)
 		e.Key = "lifetime "
@@ -247,6 +251,21 @@ func (t *Tracker) missing(m *store.Message, r *policy.Row, h history, absent *po
 	}
 	e.Key += fmt.Sprint(queueID, " ", r.Index)
 	return e, true
+}
+
+// What is said of recipients whose end stands in no log that was ever followed.
+const (
+	reasonUntold     = "handed over, not followed further"
+	reasonUnfollowed = "handed over before any log was followed"
+)
+
+// untold reports whether a row went on to a queue of which no line was ever read: the log of that
+// server is not followed. The lock is held.
+func (t *Tracker) untold(m *store.Message, r *policy.Row, queueID string) bool {
+	if r.State != policy.StateQueued || r.Reason != reasonHop || r.Upstream != "" {
+		return false
+	}
+	return !slices.ContainsFunc(t.graph.byQueue[queueID], func(n *node) bool { return n.link != nil && n.link.id == m.ID })
 }
 
 // removedBy tells from a missing end what was removed on purpose.
@@ -281,16 +300,27 @@ func (t *Tracker) compareQueue(ctx context.Context) error {
 		return nil
 	}
 	now := t.now()
-	absent := map[policy.ID]time.Time{}
+	absent, young := map[policy.ID]time.Time{}, []policy.ID(nil)
 	for _, state := range []policy.State{policy.StateQueued, policy.StateDeferred} {
 		err := t.journal.InState(ctx, state, func(id policy.ID) bool {
 			if now.Sub(id.Timestamp()) < listedAfter {
-				return false
+				young = append(young, id)
+				return len(young) < maxYoung
 			}
 			absent[id] = now
 			return true
 		})
 		if err != nil {
+			return err
+		}
+	}
+	for id := range absent {
+		if err := t.learnHost(id, listed); err != nil {
+			return err
+		}
+	}
+	for _, id := range young {
+		if err := t.learnHost(id, listed); err != nil {
 			return err
 		}
 	}
@@ -303,6 +333,45 @@ func (t *Tracker) compareQueue(ctx context.Context) error {
 	return nil
 }
 
+// maxYoung bounds the messages of the last minutes that are looked up in the listing.
+const maxYoung = 1000
+
+// learnHost remembers the host of a message that is listed: the queue is that host's, and that of
+// another Postfix with our milter is not.
+func (t *Tracker) learnHost(id policy.ID, listed map[string]bool) error {
+	m, err := t.journal.Message(id)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	if m.Envelope.Front != policy.Milter || !listed[m.Envelope.QueueID] {
+		return nil
+	}
+	rows, err := t.journal.Recipients(id)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	if host := queueHost(&m, rows); host != "" && !t.lists(host) {
+		t.hosts = append(t.hosts, host)
+	}
+	return nil
+}
+
+// lists reports whether the listing is that of a host.
+func (t *Tracker) lists(host string) bool {
+	return host != "" && slices.ContainsFunc(t.hosts, func(h string) bool { return sameHost(h, host) })
+}
+
+// queueHost is the host whose milter has brought a message, as the milter or the log names it.
+func queueHost(m *store.Message, rows policy.Rows) string {
+	for i := range rows {
+		if r := &rows[i]; r.QueueID == m.Envelope.QueueID && r.Upstream != "" {
+			host, _, _ := strings.Cut(r.Upstream, "/")
+			return host
+		}
+	}
+	return ""
+}
+
 func (t *Tracker) compareOne(ctx context.Context, id policy.ID, listed map[string]bool, absent map[policy.ID]time.Time, now time.Time) error {
 	m, err := t.journal.Message(id)
 	if err != nil {
@@ -313,7 +382,7 @@ func (t *Tracker) compareOne(ctx context.Context, id policy.ID, listed map[strin
 	if err != nil {
 		return ignoreNotFound(err)
 	}
-	here := m.Envelope.Front == policy.Milter && m.Envelope.QueueID != "" && !listed[m.Envelope.QueueID]
+	here := m.Envelope.Front == policy.Milter && m.Envelope.QueueID != "" && !listed[m.Envelope.QueueID] && t.lists(queueHost(&m, rows))
 	for i := range rows {
 		if r := &rows[i]; r.Counted() && !r.State.Final() && r.QueueID != m.Envelope.QueueID {
 			here = false // it is in another queue

@@ -39,6 +39,7 @@ type Tracker struct {
 	mu      sync.Mutex // of what follows, and of the feeds
 	graph   *graph
 	removed []removal
+	hosts   []string // of our messages that were in a listing of the queue; of the sweep alone
 	gaps    []Gap
 	absent  map[policy.ID]time.Time // not listed in the queue since; of the sweep alone
 	listed  time.Time               // when the queue was listed; of the sweep alone
@@ -56,16 +57,14 @@ type feed struct {
 	keptAt time.Time
 	since  time.Time // of this process
 	line   time.Time // of the newest line
+	newest time.Time // of the last batch, by the clock of the log
 	caught bool
 	heard  time.Time // when the last batch came
 	behind int64
 	seen   seen
-}
-
-// seen is what an import tells of its lines.
-type seen struct {
-	from, to            time.Time
-	entries, unreadable int64
+	fresh  bool          // no line was ever followed
+	off    time.Duration // how far from now the lines are that come
+	warned time.Time
 }
 
 // A removal is a queue file that is gone; later it is looked whether all its recipients have an end.
@@ -109,6 +108,7 @@ func (t *Tracker) addFeed(s source.Source, zone *time.Location) error {
 	}
 	t.feeds = append(t.feeds, &feed{
 		source: s, parser: postlog.NewParser(zone, t.now), kept: string(cursor), keptAt: t.now(), since: t.now(), behind: -1,
+		fresh: cursor == nil,
 	})
 	return nil
 }
@@ -157,7 +157,10 @@ func (t *Tracker) followFeed(ctx context.Context, f *feed) error {
 // take makes a batch durable: its cursor is kept when nothing before it is still open.
 func (t *Tracker) take(ctx context.Context, f *feed, b *source.Batch) error {
 	entries := t.parse(f, b)
-	if err := t.addGaps(f.source.Name(), b.Gaps); err != nil {
+	if err := t.beginning(ctx, f); err != nil {
+		return err
+	}
+	if err := t.addGaps(f, b.Gaps); err != nil {
 		return err
 	}
 	m := &mark{cursor: b.Cursor}
@@ -175,6 +178,7 @@ func (t *Tracker) take(ctx context.Context, f *feed, b *source.Batch) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	m.done = true
+	t.compareClock(f, b)
 	f.caught, f.heard, f.behind = b.Caught, now, b.Behind
 	if b.Caught && b.At.After(f.line) {
 		f.line = b.At
@@ -216,7 +220,7 @@ func (t *Tracker) parse(f *feed, b *source.Batch) []postlog.Entry {
 		if l.Time.After(newest) {
 			newest = l.Time
 		}
-		f.seen.at(l.Time)
+		f.seen.at(l.Time, l.Host)
 		if e, ok := l.Entry(); ok {
 			entries = append(entries, e)
 			f.seen.entries++
@@ -225,6 +229,7 @@ func (t *Tracker) parse(f *feed, b *source.Batch) []postlog.Entry {
 	t.metrics.lines.WithLabelValues(f.source.Name()).Add(float64(len(b.Lines)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	f.newest = newest
 	// A line from the future, by a wrong clock, must not make what is missing now look overdue.
 	if limit := t.now(); newest.After(limit) {
 		newest = limit
@@ -233,15 +238,6 @@ func (t *Tracker) parse(f *feed, b *source.Batch) []postlog.Entry {
 		f.line = newest
 	}
 	return entries
-}
-
-func (s *seen) at(t time.Time) {
-	if s.from.IsZero() || t.Before(s.from) {
-		s.from = t
-	}
-	if t.After(s.to) {
-		s.to = t
-	}
 }
 
 func (f *feed) parse(raw *source.Raw) (l postlog.Line, err error) {
@@ -277,6 +273,9 @@ func (t *Tracker) tick(ctx context.Context, last bool) error {
 	for n := range t.graph.waiting {
 		switch {
 		case last || n.overdue(now, horizon):
+			if n.link != nil && n.link.unsure && len(n.pending) > 0 { // the journal may know by now which rows it has
+				t.graph.detach(n)
+			}
 			if n.link == nil {
 				given.ask(n)
 				continue

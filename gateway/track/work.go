@@ -3,6 +3,7 @@ package track
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
@@ -28,7 +29,8 @@ type work struct {
 	asked   map[*node]bool
 	said    []*node // events of the changes make their links durable
 	nested  []nesting
-	holds   []*mark // of lines that had waited: the cursors pass them when the changes are durable
+	whole   map[string]bool // the keys of events that follow from what was said of a whole queue file
+	holds   []*mark         // of lines that had waited: the cursors pass them when the changes are durable
 }
 
 // A nesting is a member of a group that turned out to be a group itself. event names a member of it;
@@ -39,7 +41,9 @@ type nesting struct {
 	event policy.Event
 }
 
-func newWork() *work { return &work{at: map[policy.ID]int{}, asked: map[*node]bool{}} }
+func newWork() *work {
+	return &work{at: map[policy.ID]int{}, asked: map[*node]bool{}, whole: map[string]bool{}}
+}
 
 // add puts an event about the message of a queue file into the work.
 func (w *work) add(n *node, e policy.Event) {
@@ -55,6 +59,12 @@ func (w *work) add(n *node, e policy.Event) {
 	if e.QueueID == n.queueID && !n.said {
 		w.said = append(w.said, n)
 	}
+}
+
+// addWhole is add of an event that follows from what was said of a whole queue file.
+func (w *work) addWhole(n *node, e policy.Event) {
+	w.whole[e.Key] = true
+	w.add(n, e)
 }
 
 // hold lets the cursors stay at batches until the work is concluded. The lock is held.
@@ -77,9 +87,47 @@ func (t *Tracker) commit(ctx context.Context, w *work) error {
 	var group errgroup.Group
 	group.SetLimit(committing)
 	for i := range w.changes {
-		group.Go(func() error { return t.commitOne(ctx, &w.changes[i]) })
+		group.Go(func() error {
+			if err := t.spare(w, &w.changes[i]); err != nil || len(w.changes[i].Events) == 0 {
+				return err
+			}
+			return t.commitOne(ctx, &w.changes[i])
+		})
 	}
 	return group.Wait()
+}
+
+// spare leaves out of a change what was said of a whole queue file and would take from sendgate what
+// it still has to send: nobody else would. The milter's own queue file is the message itself.
+func (t *Tracker) spare(w *work, c *store.Change) error {
+	if !slices.ContainsFunc(c.Events, func(e policy.Event) bool { return w.whole[e.Key] }) {
+		return nil
+	}
+	m, err := t.journal.Message(c.Message)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	rows, err := t.journal.Recipients(c.Message)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	c.Events = slices.DeleteFunc(c.Events, func(e policy.Event) bool {
+		after, changed := slices.Clone(rows).Apply(e)
+		if w.whole[e.Key] && slices.ContainsFunc(changed, func(i int) bool { return ownsStill(&m, rows, after, i) }) {
+			return true
+		}
+		rows = after
+		return false
+	})
+	return nil
+}
+
+// ownsStill reports whether a row would lose that sendgate has to act on it.
+func ownsStill(m *store.Message, rows, after policy.Rows, i int) bool {
+	if i >= len(rows) || rows[i].Due.IsZero() || !after[i].Due.IsZero() {
+		return false
+	}
+	return m.Envelope.Front != policy.Milter || rows[i].Attempt > 1
 }
 
 // flatten tells the journal of the groups in groups.
@@ -207,6 +255,11 @@ func (t *Tracker) connect(w *work, n *node, a *answer) {
 	for i := range l.targets {
 		l.targets[i].whole = a.whole && l.targets[i].member == ""
 	}
+	l.unsure = len(l.targets) > 1 && (!a.named || a.by == byMessageID)
+	l.early = n.messageID == "" && !n.long() && a.by != byIdent
+	for _, tg := range l.targets {
+		l.seen[tg.leaf] = tg.queueID == n.queueID
+	}
 	n.said = a.durable
 	if a.by != "" && a.named {
 		t.sayLink(w, n, "found by "+a.by)
@@ -223,7 +276,7 @@ func (t *Tracker) conclude(w *work) {
 		m.open--
 	}
 	for _, n := range w.said {
-		n.said = true
+		n.said = n.link != nil
 		if n.link != nil && len(n.pending) == 0 {
 			t.graph.settle(n)
 		}

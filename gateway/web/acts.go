@@ -101,15 +101,23 @@ func (s *Server) cancelMessage(ctx context.Context, in *cancelInput) (*messageOu
 	if err != nil {
 		return nil, err
 	}
-	outcomes, err := s.holder.Cancel(ctx, id, chosen, in.Body.Reason, actor(ctx))
+	if err := s.cancel(ctx, id, chosen, in.Body.Reason); err != nil {
+		return nil, err
+	}
+	return s.answer(id)
+}
+
+// cancel takes back a message, or with indexes some of its recipients.
+func (s *Server) cancel(ctx context.Context, id policy.ID, chosen []int, reason string) error {
+	outcomes, err := s.holder.Cancel(ctx, id, chosen, reason, actor(ctx))
 	if err != nil {
-		return nil, s.refused("cancel", err)
+		return s.refused("cancel", err)
 	}
 	if !anySuccess(outcomes) {
-		return nil, problem(http.StatusConflict, "not_cancelled", "nothing could be taken back: "+reasons(outcomes))
+		return problem(http.StatusConflict, "not_cancelled", "nothing could be taken back: "+reasons(outcomes))
 	}
 	s.acted(ctx, "cancel", id, zap.Int("recipients", len(outcomes)))
-	return s.answer(id)
+	return nil
 }
 
 // A ResendRequest says to whom a message is sent again, when not to all that failed.

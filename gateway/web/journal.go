@@ -35,6 +35,8 @@ type Holder interface {
 	// Cancel takes back those of the recipients (nil: all) that have not left, and says of each what
 	// it came to.
 	Cancel(ctx context.Context, id policy.ID, recipients []int, reason, actor string) ([]Outcome, error)
+	// Approve lets mail go that waits for approval.
+	Approve(ctx context.Context, id policy.ID, actor string) error
 	// Resend sends a message again to recipients (nil: those that failed).
 	Resend(ctx context.Context, id policy.ID, recipients []int, reason, actor string) error
 }
@@ -48,7 +50,7 @@ type Outcome struct {
 // A Refusal is an error of [Holder] for what its rules do not allow: the message is not held any
 // more, the time is beyond the longest hold.
 type Refusal struct {
-	Code   string // for programs: "not_held", "hold_too_long", "no_body"
+	Code   string // for programs: "not_held", "no_approval", "hold_too_long", "no_body"
 	Detail string // for people
 }
 
@@ -67,7 +69,11 @@ type Part struct {
 type Needs struct {
 	Journal Journal
 	Holder  Holder
-	Metrics prometheus.Gatherer
+	Limits  Limits
+	Alerts  Alerts
+	// Campaigns are the near-duplicates that people send.
+	Campaigns Campaigns
+	Metrics   prometheus.Gatherer
 	// Parts reports on what readiness does not depend on.
 	Parts func() []Part
 	// Margin is how much later than shown mail is let go (policy: hold.margin).

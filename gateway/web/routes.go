@@ -37,7 +37,7 @@ func (s *Server) register(mux *http.ServeMux) http.Handler {
 	config.CreateHooks = nil
 	config.Transformers = []huma.Transformer{explain}
 	config.RejectUnknownQueryParameters = true
-	config.Info.Description = "Look at outgoing mail, release it, hold it longer, take it back, send it again."
+	config.Info.Description = "Look at outgoing mail, release it, hold it longer, take it back, send it again; see limits, change them for a while, approve what waits, decide about mailings."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "A token of the configuration. The unix socket needs none."},
 	}
@@ -54,11 +54,46 @@ func (s *Server) register(mux *http.ServeMux) http.Handler {
 	huma.Register(api, op.post("recall", "/recalls", "Take messages back, wherever they are within reach"), s.postRecall)
 	huma.Register(api, op.get("list-recalls", "/recalls", "Recalls, newest first"), s.listRecalls)
 	huma.Register(api, op.get("get-recall", "/recalls/{id}", "One recall with what it came to for each recipient"), s.getRecall)
+	s.registerPolicy(api, op)
+	s.registerCampaigns(api, op)
 	huma.Register(api, op.get("stats", "/stats", "What became of the mail of the last hours"), s.getStats)
 	huma.Register(api, op.get("tracking", "/tracking", "The logs that are followed, and how far"), s.getTracking)
 	huma.Register(api, op.upload("import-log", "/tracking/import", "Read a log of the past"), s.importLog)
 	huma.Register(api, op.events("events", "/events", "What happens, while it happens"), s.streamEvents)
 	return describe(api.OpenAPI())
+}
+
+// registerPolicy adds the operations about limits, senders, approvals and alerts.
+func (s *Server) registerPolicy(api huma.API, op operations) {
+	huma.Register(api, op.get("explain-message", "/messages/{id}/explain", "Which rules looked at a message, and what each said"), s.explainMessage)
+	huma.Register(api, op.post("approve-message", "/messages/{id}/approve", "Let a message go that waits for approval"), s.approveMessage)
+	huma.Register(api, op.get("list-approvals", "/approvals", "Messages that wait for approval, newest first"), s.listApprovals)
+	huma.Register(api, op.post("approve-batch", "/approvals/approve", "Let many messages go that wait for approval"), s.approveBatch)
+	huma.Register(api, op.post("cancel-batch", "/approvals/cancel", "Take many messages back that wait for approval"), s.cancelBatch)
+	huma.Register(api, op.get("list-limits", "/limits", "Who is near a limit, the fullest first"), s.listLimits)
+	huma.Register(api, op.get("list-senders", "/senders", "Senders who are suspended, have a grant, or are near a limit"), s.listSenders)
+	huma.Register(api, op.get("get-sender", "/senders/{identity}", "What counts for a sender, and what was granted"), s.getSender)
+	huma.Register(api, op.post("boost-sender", "/senders/{identity}/boost", "Raise limits of a sender for a while; what waits for them goes at once, by itself"), s.boostSender)
+	huma.Register(api, op.post("override-sender", "/senders/{identity}/override", "Replace a limit of a sender for a while; what then fits goes at once, by itself"), s.overrideSender)
+	huma.Register(api, op.post("revoke-sender", "/senders/{identity}/revoke", "End boosts and overrides of a sender"), s.revokeSender)
+	huma.Register(api, op.post("reset-sender", "/senders/{identity}/reset", "Forget what was counted for a sender; what then fits goes at once, by itself"), s.resetSender)
+	huma.Register(api, op.post("suspend-sender", "/senders/{identity}/suspend", "Keep a sender from writing to other organisations"), s.suspendSender)
+	huma.Register(api, op.post("unsuspend-sender", "/senders/{identity}/unsuspend", "Let a sender write to other organisations again"), s.unsuspendSender)
+	huma.Register(api, op.get("rules", "/rules", "The rules in effect: holds and limits"), s.getRules)
+	huma.Register(api, op.post("test-rules", "/rules/test", "What limits would have done to the mail of the past"), s.testRules)
+	huma.Register(api, op.get("list-alerts", "/alerts", "What people should know, newest first"), s.listAlerts)
+	huma.Register(api, op.post("acknowledge-alert", "/alerts/{id}/acknowledge", "Say that somebody has seen an alert"), s.acknowledgeAlert)
+}
+
+// registerCampaigns adds the operations about near-duplicates.
+func (s *Server) registerCampaigns(api huma.API, op operations) {
+	huma.Register(api, op.get("list-campaigns", "/campaigns", "Messages that say nearly the same, as campaigns, the latest first"), s.listCampaigns)
+	huma.Register(api, op.get("get-campaign", "/campaigns/{id}", "One campaign: who sent it to how many, and how its messages differ"), s.getCampaign)
+	huma.Register(api, op.post("approve-campaign", "/campaigns/{id}/approve", "Let a campaign pass, with all that waits of it"), s.approveCampaign)
+	huma.Register(api, op.post("cancel-campaign", "/campaigns/{id}/cancel", "Stop a campaign, and take back all that waits of it"), s.cancelCampaign)
+	huma.Register(api, op.post("slow-campaign", "/campaigns/{id}/slow", "Let a campaign go at a pace only"), s.slowCampaign)
+	huma.Register(api, op.post("allow-campaign", "/campaigns/{id}/allow", "Let a campaign pass until a time, as a newsletter"), s.allowCampaign)
+	huma.Register(api, op.post("withdraw-campaign", "/campaigns/{id}/withdraw", "Take back what was decided about a campaign"), s.withdrawCampaign)
 }
 
 // describe serves the description of the API, encoded once.

@@ -35,19 +35,22 @@ const (
 
 // A Server is the HTTP side of a gateway.
 type Server struct {
-	config   Config
-	journal  Journal
-	holder   Holder
-	metrics  prometheus.Gatherer
-	parts    func() []Part
-	margin   func() time.Duration
-	tracking func() []Source // nil when nothing is tracked, as importer
-	importer func(ctx context.Context, name string, r io.Reader) (ImportReport, error)
-	version  string
-	now      func() time.Time
-	log      *zap.Logger
-	settings atomic.Pointer[settings]
-	recalls  openRecalls
+	config    Config
+	journal   Journal
+	holder    Holder
+	limits    Limits
+	alerts    Alerts
+	campaigns Campaigns
+	metrics   prometheus.Gatherer
+	parts     func() []Part
+	margin    func() time.Duration
+	tracking  func() []Source // nil when nothing is tracked, as importer
+	importer  func(ctx context.Context, name string, r io.Reader) (ImportReport, error)
+	version   string
+	now       func() time.Time
+	log       *zap.Logger
+	settings  atomic.Pointer[settings]
+	recalls   openRecalls
 
 	heartbeat time.Duration
 	handler   http.Handler
@@ -59,8 +62,9 @@ type Server struct {
 // New makes a server from a valid configuration. It does not listen yet.
 func New(config Config, needs Needs) *Server {
 	s := &Server{
-		config: config, journal: needs.Journal, holder: needs.Holder, metrics: needs.Metrics, parts: needs.Parts,
-		margin: needs.Margin, tracking: needs.Tracking, importer: needs.Import, version: needs.Version, now: needs.Now, log: needs.Log, heartbeat: heartbeatEvery,
+		config: config, journal: needs.Journal, holder: needs.Holder, limits: needs.Limits, alerts: needs.Alerts, campaigns: needs.Campaigns,
+		metrics: needs.Metrics, parts: needs.Parts, margin: needs.Margin, tracking: needs.Tracking, importer: needs.Import, version: needs.Version, now: needs.Now,
+		log: needs.Log, heartbeat: heartbeatEvery,
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.settings.Store(newSettings(&config))

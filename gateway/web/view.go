@@ -90,6 +90,7 @@ type TimelineEntry struct {
 	QueueID        string      `json:"queue_id,omitempty"`
 	Upstream       string      `json:"upstream,omitempty"`
 	MayBeDuplicate bool        `json:"may_be_duplicate,omitempty"`
+	Findings       []Remark    `json:"findings,omitempty" nullable:"false" doc:"what rules said that was broken, nearly broken, or decided; explain has the rest"`
 }
 
 func (s *Server) summary(m *store.Message) Message {
@@ -149,7 +150,7 @@ func (s *Server) eventView(e *policy.Event) TimelineEntry {
 	v := TimelineEntry{
 		Time: e.Time.UTC(), Kind: e.Kind, Actor: e.Actor, Node: e.Node, Until: e.Until.UTC(), Rule: e.Rule,
 		Member: string(e.Member), NextTry: e.NextTry.UTC(), Reason: e.Reason, Reply: e.Reply, Evidence: e.Evidence, QueueID: e.QueueID, Upstream: e.Upstream,
-		MayBeDuplicate: e.MayBeDuplicate,
+		MayBeDuplicate: e.MayBeDuplicate, Findings: remarks(e.Findings),
 	}
 	if (e.Kind == policy.Held || e.Kind == policy.HoldChanged) && !e.Until.IsZero() {
 		v.RecallUntil = v.Until.Add(-s.margin())

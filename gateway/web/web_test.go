@@ -26,13 +26,16 @@ const margin = 3 * time.Second
 // A rig is a server on a real store, with a clock that stands still and a holder that decides by
 // the rules of gateway/hold in their simplest form.
 type rig struct {
-	t      *testing.T
-	store  *store.Store
-	server *Server
-	holder *holder
-	now    time.Time
-	logs   *observer.ObservedLogs
-	parts  []Part
+	t         *testing.T
+	store     *store.Store
+	server    *Server
+	holder    *holder
+	limits    *fakeLimits
+	alerts    *fakeAlerts
+	campaigns *fakeCampaigns
+	now       time.Time
+	logs      *observer.ObservedLogs
+	parts     []Part
 
 	tracking []Source                                                       // nil: nothing is tracked
 	importer func(context.Context, string, io.Reader) (ImportReport, error) // for the next serverFor
@@ -55,6 +58,8 @@ func newRig(t *testing.T) *rig {
 	})
 	r := &rig{t: t, store: st, now: now}
 	r.holder = &holder{store: st, now: now}
+	r.limits, r.alerts = &fakeLimits{now: now}, &fakeAlerts{now: now}
+	r.campaigns = &fakeCampaigns{now: now, texts: map[policy.ID]string{}}
 	r.server = r.serverFor(st)
 	return r
 }
@@ -71,7 +76,7 @@ func (r *rig) serverFor(j Journal) *Server {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "sendgate_test"}, func() float64 { return 7 }))
 	needs := Needs{
-		Journal: j, Holder: r.holder, Metrics: registry, Version: "1.2.3", Log: zap.New(core),
+		Journal: j, Holder: r.holder, Limits: r.limits, Alerts: r.alerts, Campaigns: r.campaigns, Metrics: registry, Version: "1.2.3", Log: zap.New(core),
 		Parts:  func() []Part { return r.parts },
 		Margin: func() time.Duration { return margin },
 		Now:    func() time.Time { return r.now },
@@ -197,6 +202,23 @@ func (h *holder) Hold(ctx context.Context, id policy.ID, until time.Time, actor 
 		return &Refusal{Code: "hold_too_long", Detail: "a hold ends at most 1h from now"}
 	}
 	return h.decide(ctx, id, policy.Event{Kind: policy.HoldChanged, Time: h.now, Actor: actor, Until: until})
+}
+
+func (h *holder) Approve(ctx context.Context, id policy.ID, actor string) error {
+	if h.fail != nil {
+		return h.fail
+	}
+	m, err := h.store.Message(id)
+	if err != nil {
+		return err
+	}
+	if m.States[policy.StateApprovalPending] == 0 {
+		return &Refusal{Code: "no_approval", Detail: "the message does not wait for approval"}
+	}
+	_, err = h.store.Commit(ctx, store.Change{Message: id, Revision: m.Revision, Events: []policy.Event{
+		{Kind: policy.Approved, Time: h.now, Actor: actor, Until: h.now},
+	}})
+	return err
 }
 
 func (h *holder) decide(ctx context.Context, id policy.ID, e policy.Event) error {

@@ -1,0 +1,125 @@
+package alert
+
+import (
+	"slices"
+
+	"github.com/sendgate/sendgate/policy"
+)
+
+// A Kind is what an incident is about. The list is open: a kind without texts of its own is shown by
+// its name, with the texts of its occurrences.
+type Kind string
+
+// The kinds with texts of their own.
+const (
+	LimitWarning    Kind = "limit_warning"  // the warning mark of a limit was crossed
+	LimitExceeded   Kind = "limit_exceeded" // messages are held, put off or refused
+	ApprovalWaiting Kind = "approval_waiting"
+	ApprovalExpired Kind = "approval_expired"
+	Suspended       Kind = "suspended"
+	Unsuspended     Kind = "unsuspended"
+	BoostGiven      Kind = "boost_given"
+	DomainRefused   Kind = "domain_refused" // many recipients in domains that do not exist
+	UnknownRate     Kind = "unknown_rate"   // too many recipients of which nothing is known
+	TrackingGap     Kind = "tracking_gap"   // a log or a mailbox cannot be read
+	DiskLow         Kind = "disk_low"
+	Campaign        Kind = "campaign" // many similar messages
+	Hijack          Kind = "hijack"   // an account behaves as if somebody else used it
+	Digest          Kind = "digest"   // of notices only: what there was no room for
+	Test            Kind = "test"     // of notices only
+)
+
+// Severity says how much an incident matters.
+type Severity string
+
+// The severities.
+const (
+	Info     Severity = "info"
+	Warning  Severity = "warning"
+	Critical Severity = "critical"
+)
+
+func (s Severity) rank() int { return slices.Index([]Severity{Info, Warning, Critical}, s) }
+
+// A trait is what is common to all incidents of a kind.
+type trait struct {
+	severity Severity
+	title    policy.Label // what happened; the subject is put behind it
+	own      policy.Label // the title for the sender; empty: the sender is not told
+	advice   policy.Label // to the administrators
+	command  string       // that the advice proposes; the subject takes the place of IDENTITY
+	from     int          // occurrences before anybody is told, when more than one
+	standing bool         // it does not end because nothing more comes
+	act      bool         // somebody's deed: each is told by itself
+}
+
+func (k Kind) trait() trait {
+	if t, ok := traits[k]; ok {
+		return t
+	}
+	return trait{severity: Warning, title: policy.Label{EN: string(k), ZH: string(k)}}
+}
+
+var traits = map[Kind]trait{
+	LimitWarning: {
+		severity: Info, title: policy.Label{EN: "Sending limit nearly reached", ZH: "即将达到发送上限"},
+		own:     policy.Label{EN: "Your sending limit is nearly reached", ZH: "您即将达到发送上限"},
+		advice:  policy.Label{EN: "Nothing is kept back yet. If more is needed today, raise the limit for a while", ZH: "尚未影响发送。如当天需要发送更多，可临时提额"},
+		command: "sendgate senders boost IDENTITY --amount N --for 24h --reason TEXT",
+	},
+	LimitExceeded: {
+		severity: Warning, title: policy.Label{EN: "Sending limit reached", ZH: "已达发送上限"},
+		own:     policy.Label{EN: "Your sending limit is reached", ZH: "您已达到发送上限"},
+		advice:  policy.Label{EN: "If this is wanted, raise the limit for a while", ZH: "如属正常业务，可临时提额"},
+		command: "sendgate senders boost IDENTITY --amount N --for 24h --reason TEXT",
+	},
+	ApprovalWaiting: {
+		severity: Warning, title: policy.Label{EN: "Waits for approval", ZH: "邮件等待审批"},
+		own:    policy.Label{EN: "Your message waits for approval", ZH: "您的邮件等待审批"},
+		advice: policy.Label{EN: "Approve it or cancel it", ZH: "请批准或取消"}, command: "sendgate approvals",
+		standing: true,
+	},
+	ApprovalExpired: {
+		severity: Warning, title: policy.Label{EN: "Nobody approved in time", ZH: "审批已过期"},
+		own: policy.Label{EN: "Nobody approved your message in time", ZH: "您的邮件未在期限内获得审批"},
+	},
+	Suspended: {
+		severity: Warning, title: policy.Label{EN: "Suspended from sending", ZH: "已暂停发送"},
+		own:     policy.Label{EN: "You are suspended from sending to other organisations", ZH: "您已被暂停对外发送邮件"},
+		advice:  policy.Label{EN: "To end it", ZH: "如需恢复"},
+		command: "sendgate senders unsuspend IDENTITY", standing: true,
+	},
+	Unsuspended: {
+		severity: Info, title: policy.Label{EN: "May send again", ZH: "已恢复发送"},
+		own: policy.Label{EN: "You may send to other organisations again", ZH: "您已可以重新对外发送邮件"}, act: true,
+	},
+	BoostGiven: {
+		severity: Info, title: policy.Label{EN: "Limit changed for one sender", ZH: "发件人限额已调整"},
+		own: policy.Label{EN: "Your sending limit was changed", ZH: "您的发送限额已调整"}, act: true,
+	},
+	DomainRefused: {
+		severity: Warning, title: policy.Label{EN: "Many recipients in domains that take no mail", ZH: "大量收件人的域名无效"},
+		advice: policy.Label{EN: "An old list of addresses, or an account that somebody else uses: ask the sender", ZH: "可能是过期的通讯录，也可能是账号被盗用：请向发件人核实"},
+		from:   20,
+	},
+	UnknownRate: {
+		severity: Warning, title: policy.Label{EN: "Too many recipients in an unknown state", ZH: "状态未知的收件人过多"},
+		advice: policy.Label{EN: "See whether the logs of the servers behind us are read to their end", ZH: "请检查后端服务器的日志是否完整读取"}, command: "sendgate doctor",
+	},
+	TrackingGap: {
+		severity: Warning, title: policy.Label{EN: "Delivery is not tracked", ZH: "投递跟踪中断"},
+		advice: policy.Label{EN: "Mail still flows; what became of it shows when this is mended", ZH: "邮件仍正常发送，修复后可补全投递状态"}, command: "sendgate doctor",
+	},
+	DiskLow: {
+		severity: Critical, title: policy.Label{EN: "The disk is nearly full", ZH: "磁盘空间不足"},
+		advice: policy.Label{EN: "Free some space or shorten what is kept: new mail is put off (452) when nothing is left", ZH: "请清理空间或缩短保留时间：空间用尽后新邮件将被暂缓接收 (452)"},
+	},
+	Campaign: {
+		severity: Warning, title: policy.Label{EN: "Many similar messages", ZH: "大量相似邮件"},
+		advice: policy.Label{EN: "Look at the sample and decide on all of them at once", ZH: "请查看样本后统一处理"},
+	},
+	Hijack: {
+		severity: Critical, title: policy.Label{EN: "An account behaves as if somebody else used it", ZH: "账号疑似被盗用"},
+		advice: policy.Label{EN: "Ask the owner by telephone, change the password, and until then", ZH: "请电话核实并修改密码，在此之前可"}, command: "sendgate senders suspend IDENTITY --reason TEXT",
+	},
+}

@@ -1,0 +1,150 @@
+package alert
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sendgate/sendgate/policy"
+)
+
+var rewrite = flag.Bool("update", false, "write the golden files anew")
+
+// everyKind has one occurrence of every kind, in each of its outcomes.
+func everyKind() map[string]Occurrence {
+	limit := func(change func(*Occurrence)) Occurrence {
+		o := exceeded(1, noon)
+		if change != nil {
+			change(&o)
+			o.Finding.Action = o.Outcome
+		}
+		return o
+	}
+	ann := func(k Kind, change func(*Occurrence)) Occurrence {
+		o := Occurrence{Kind: k, Subject: "ann@corp.example", Time: noon, Mailbox: "ann@corp.example"}
+		if change != nil {
+			change(&o)
+		}
+		return o
+	}
+	text := func(en, zh string) func(*Occurrence) {
+		return func(o *Occurrence) { o.Text = policy.Label{EN: en, ZH: zh} }
+	}
+	tomorrow := noon.Add(20 * time.Hour)
+	return map[string]Occurrence{
+		"limit_warning": limit(func(o *Occurrence) {
+			o.Kind, o.Finding.Used, o.Finding.Exceeded, o.Finding.Warn, o.Finding.Next = LimitWarning, 240, false, true, time.Time{}
+		}),
+		"limit_exceeded-hold":     limit(nil),
+		"limit_exceeded-tomorrow": limit(func(o *Occurrence) { o.Finding.Next = tomorrow }),
+		"limit_exceeded-unknown":  limit(func(o *Occurrence) { o.Finding.Next = time.Time{} }),
+		"limit_exceeded-defer":    limit(func(o *Occurrence) { o.Outcome = policy.Defer }),
+		"limit_exceeded-reject":   limit(func(o *Occurrence) { o.Outcome, o.Window, o.Finding.Window = policy.Reject, 0, 0 }),
+		"limit_exceeded-log":      limit(func(o *Occurrence) { o.Outcome = policy.Log }),
+		"limit_exceeded-gateway":  limit(func(o *Occurrence) { o.Subject = "gateway:" }),
+		"approval_waiting-return": limit(func(o *Occurrence) {
+			o.Kind, o.Outcome, o.Until, o.Expiry = ApprovalWaiting, policy.Approval, tomorrow, policy.Reject
+		}),
+		"approval_waiting-pass":   limit(func(o *Occurrence) { o.Kind, o.Outcome, o.Until = ApprovalWaiting, policy.Approval, tomorrow }),
+		"approval_expired-return": limit(func(o *Occurrence) { o.Kind, o.Outcome, o.Mailbox = ApprovalExpired, policy.Reject, "" }),
+		"approval_expired-pass":   limit(func(o *Occurrence) { o.Kind, o.Outcome = ApprovalExpired, policy.Pass }),
+		"suspended":               ann(Suspended, text("Suspended by api:ops: password leaked", "由 api:ops 暂停：password leaked")),
+		"suspended-until":         ann(Suspended, func(o *Occurrence) { o.Until = tomorrow }),
+		"unsuspended":             ann(Unsuspended, text("The suspension is over.", "暂停已解除。")),
+		"boost_given":             ann(BoostGiven, text("500 more under day until 2026-03-03 08:00", "day 临时增加 500，至 2026-03-03 08:00")),
+		"domain_refused": ann(DomainRefused, func(o *Occurrence) {
+			o.Outcome, o.Message, o.Sample = policy.Reject, message(1), "offer"
+			o.Finding = policy.Finding{Rule: "domains", Kind: "domain", Detail: policy.Label{EN: "gmial.com does not exist", ZH: "域名 gmial.com 不存在"}}
+		}),
+		"unknown_rate": ann(UnknownRate, func(o *Occurrence) {
+			o.Subject = ""
+			text("0.4 % of 12000 recipients in the last day are unknown", "最近一天 12000 个收件人中 0.4 % 状态未知")(o)
+		}),
+		"tracking_gap": ann(TrackingGap, func(o *Occurrence) { o.Subject = "/var/log/mail.log" }),
+		"disk_low":     ann(DiskLow, func(o *Occurrence) { o.Subject = ""; text("1.2 GiB are left", "剩余 1.2 GiB")(o) }),
+		"campaign":     ann(Campaign, text("212 recipients in 10 minutes", "10 分钟内 212 个收件人")),
+		"hijack":       ann(Hijack, text("Three countries in an hour", "一小时内来自三个国家")),
+		"unknown_kind": ann("weather", text("It rains", "下雨")),
+		"shell":        ann(Hijack, func(o *Occurrence) { o.Subject = "x;reboot" }),
+	}
+}
+
+// write gives a notice as a golden file has it.
+func (n Notice) write(b *strings.Builder, to string) {
+	fmt.Fprintf(b, "to %s: %s %s\n", to, n.Severity, n.Kind)
+	for _, lang := range []string{"en", "zh"} {
+		fmt.Fprintf(b, "  # %s\n", n.Title.In(lang))
+		for _, l := range n.Lines {
+			fmt.Fprintf(b, "  %s\n", l.In(lang))
+		}
+		for _, f := range n.Facts {
+			fmt.Fprintf(b, "  - %s: %s\n", f.Name.In(lang), f.Value)
+		}
+	}
+}
+
+func TestTexts(t *testing.T) {
+	for name, o := range everyKind() {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(settings(), numberedIDs())
+			var text strings.Builder
+			for range max(1, o.Kind.trait().from) {
+				b.raise(noon, o)
+				if o.Message != (policy.ID{}) {
+					o.Message[0]++
+				}
+			}
+			for _, p := range b.outbox {
+				p.Notice.write(&text, p.To)
+			}
+			golden := filepath.Join("testdata", name+".txt")
+			if *rewrite {
+				if err := os.WriteFile(golden, []byte(text.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil || string(want) != text.String() {
+				t.Errorf("differs from %s (error %v):\n%s", golden, err, text.String())
+			}
+		})
+	}
+}
+
+// The sentence with the numbers is that of the SMTP reply and of the API.
+func TestEverybodyReadsTheSameSentence(t *testing.T) {
+	b := newBook(settings(), numberedIDs())
+	o := exceeded(1, noon)
+	b.raise(noon, o)
+	want := o.Finding.Text()
+	if b.list(true)[0].Text != want {
+		t.Errorf("incident: %+v", b.list(true)[0].Text)
+	}
+	for _, p := range b.outbox {
+		if p.Notice.Lines[1] != want {
+			t.Errorf("%s: %+v", p.To, p.Notice.Lines)
+		}
+	}
+}
+
+// Every kind has its texts in both languages.
+func TestEveryKindHasTexts(t *testing.T) {
+	for k, tr := range traits {
+		for _, l := range []policy.Label{tr.title, tr.own, tr.advice} {
+			if (l.EN == "") != (l.ZH == "") {
+				t.Errorf("%s: %+v", k, l)
+			}
+		}
+		if tr.title.EN == "" || tr.severity.rank() < 0 {
+			t.Errorf("%s: %+v", k, tr)
+		}
+	}
+	n := TestNotice(noon)
+	if n.Kind != Test || n.Lines[0].EN != "Notices of sendgate arrive here. Nothing has happened." || n.Title.ZH != "测试通知" {
+		t.Errorf("test notice %+v", n)
+	}
+}

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/store"
+	"go.uber.org/zap"
+)
+
+// catchUp observes what the journal has.
+func (l *limits) catchUp(ctx context.Context) error {
+	last := l.store.LastBatch()
+	for {
+		r, ok, err := l.feed.NextUpTo(ctx, last)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			l.seen = last
+			return nil
+		}
+		l.observe(&r)
+	}
+}
+
+// observe takes up one record.
+func (l *limits) observe(r *store.Record) {
+	l.seen = r.Batch - 1 // there may be more of this batch
+	if l.tail > 0 && uncharged(r.Events) {
+		l.recollect(r.Message)
+	}
+	l.takeUp(r)
+}
+
+// uncharged reports whether a message goes and has taken nothing with that: if it waited, it counts now.
+func uncharged(events []policy.Event) bool {
+	return slices.ContainsFunc(events, func(e policy.Event) bool {
+		return (e.Kind == policy.Released || e.Kind == policy.Approved) && e.Charge == nil
+	})
+}
+
+// recollect takes up what happened to a message before the snapshot, which does not have what waits.
+func (l *limits) recollect(id policy.ID) {
+	records, err := l.store.Timeline(id)
+	if err != nil {
+		l.log.Error("a message that was let go may not have been counted", zap.Stringer("id", id), zap.Error(err))
+		return
+	}
+	for i := range records {
+		if records[i].Batch <= l.tail {
+			l.takeUp(&records[i])
+		}
+	}
+}
+
+// takeUp hands a record to the rules. Most are of no interest, and cost no look at the message.
+func (l *limits) takeUp(r *store.Record) {
+	if !ofInterest(r.Events) {
+		return
+	}
+	var e *policy.Envelope
+	m, err := l.store.Message(r.Message)
+	switch {
+	case err == nil:
+		e = &m.Envelope
+		rows, err := l.store.Recipients(r.Message)
+		if err != nil {
+			l.log.Error("an event was not counted", zap.Stringer("id", r.Message), zap.Error(err))
+			return
+		}
+		for i := range rows {
+			if rows[i].Group == 0 && rows[i].Attempt == 0 {
+				e.Recipients = append(e.Recipients, rows[i].Recipient)
+			}
+		}
+	case !errors.Is(err, store.ErrNotFound):
+		l.log.Error("an event was not counted", zap.Stringer("id", r.Message), zap.Error(err))
+		return
+	}
+	if e != nil {
+		l.past.observe(e, r.Events)
+	}
+	for _, ev := range r.Events {
+		l.Observe(l.now(), r.Message, e, ev)
+	}
+}
+
+func ofInterest(events []policy.Event) bool {
+	for i := range events {
+		switch e := &events[i]; e.Kind {
+		case policy.Accepted, policy.Offered, policy.Canceled, policy.Blocked, policy.NeverQueued, policy.Refused,
+			policy.Suspended, policy.Unsuspended, policy.Boosted, policy.Overridden, policy.UsageReset:
+			return true
+		case policy.Held, policy.HoldChanged, policy.Released, policy.Approved:
+			if e.Charge != nil || len(e.Findings) > 0 || e.Kind != policy.Held {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// findWaiting puts back into its queue what a limit holds, and remembers what waits for a person: it
+// counts when it goes.
+func (l *limits) findWaiting(ctx context.Context) error {
+	var held []policy.ID
+	note := func(id policy.ID) bool {
+		held = append(held, id)
+		return true
+	}
+	err := l.store.InState(ctx, policy.StateHeld, note)
+	if err == nil {
+		err = l.store.InState(ctx, policy.StateApprovalPending, note)
+	}
+	for _, id := range held {
+		if err != nil {
+			break
+		}
+		var records []store.Record
+		if records, err = l.store.Timeline(id); err == nil {
+			for i := range records {
+				l.takeUp(&records[i])
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("find the mail that waits for limits: %w", err)
+	}
+	return nil
+}
+
+// run follows the journal, lets go what fits, and saves the memory, until ctx ends.
+func (l *limits) run(ctx context.Context, r releaser) error {
+	records := make(chan store.Record)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(records)
+		for {
+			record, err := l.feed.Next(ctx)
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case records <- record:
+			case <-ctx.Done():
+				failed <- nil
+				return
+			}
+		}
+	}()
+	whileFollowed, end := context.WithCancel(ctx)
+	flows := make(chan struct{})
+	go func() { defer close(flows); l.flows(whileFollowed, r) }()
+	err := l.follow(ctx, records, failed)
+	end()
+	<-flows
+	l.save()
+	return err
+}
+
+// follow observes what is read, and saves the memory.
+func (l *limits) follow(ctx context.Context, records <-chan store.Record, failed <-chan error) error {
+	save := time.NewTicker(savePause)
+	defer save.Stop()
+	for {
+		select {
+		case record, ok := <-records:
+			if !ok {
+				err := <-failed
+				if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
+					return nil
+				}
+				return fmt.Errorf("follow the journal for the limits: %w", err)
+			}
+			l.observe(&record)
+		case <-save.C:
+			l.save()
+		}
+	}
+}

@@ -1,0 +1,282 @@
+package guard
+
+import (
+	"net/mail"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/limit"
+)
+
+// facts are what limits count of a message.
+type facts struct {
+	internal []bool // by recipient
+	first    []bool // by recipient: external and not known to the sender; nil until asked for
+	visible  int64  // external addresses in To and Cc; -1 until asked for
+}
+
+// demands gives what a message asks of the limits that match it, and the rules by the same indexes.
+func (g *Guard) demands(all *settings, s *policy.Submission) (list []limit.Demand, rules []*policy.LimitRule) {
+	var room asked
+	list, rules, _ = g.measure(&room, all, s)
+	return list, rules
+}
+
+// asked is room for what a message asks of the usual number of limits.
+type asked struct {
+	demands [12]limit.Demand
+	rules   [12]*policy.LimitRule
+}
+
+// measure is demands with the rules that could not be applied. It uses the room while it is enough.
+func (g *Guard) measure(in *asked, all *settings, s *policy.Submission) (list []limit.Demand, rules, failed []*policy.LimitRule) {
+	groups := all.Directory.Groups(s.Envelope.Identity)
+	f := facts{visible: -1}
+	list, rules = in.demands[:0], in.rules[:0]
+	var room [4]share
+	for i := range all.Config.Limits {
+		l := &all.Config.Limits[i]
+		if l.Action == policy.Pace {
+			continue
+		}
+		shares, ok := g.tryShares(room[:0], all, s, i, &f, groups)
+		if !ok {
+			failed = append(failed, l)
+		}
+		for _, share := range shares {
+			list = append(list, limit.Demand{
+				Rule: l.Name, Key: share.key, Window: time.Duration(l.Per), Limit: l.Limit, Amount: share.amount, WarnAt: l.Warn,
+				Hard: keepsBack(l.Action), Shadow: all.shadow(l, s.Time),
+			})
+			rules = append(rules, l)
+		}
+	}
+	return list, rules, failed
+}
+
+// tryShares is shares, if limit i matches; false when it cannot be told. One broken rule must not reach the
+// others.
+func (g *Guard) tryShares(list []share, all *settings, s *policy.Submission, i int, f *facts, groups []string) (_ []share, ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	if !all.matchers[i].Matches(s, groups) {
+		return nil, true
+	}
+	return g.shares(list, all, s, i, f), true
+}
+
+// keepsBack reports whether nothing is taken when a limit with this action is exceeded.
+func keepsBack(a policy.Action) bool {
+	return a == policy.Hold || a == policy.Approval || a == policy.Defer || a == policy.Reject
+}
+
+// A share is what a message asks of one limit for one key.
+type share struct {
+	key    string
+	amount int64
+}
+
+// place is the key of a recipient domain, or of the mail service that it shares with others.
+func (all *settings) place(k policy.Key, domain string) string {
+	if k == policy.ByRecipientDomain {
+		return "to:" + domain
+	}
+	if all.Domains != nil {
+		if group := all.Domains.Group(domain); group != "" {
+			return "dest:" + group
+		}
+	}
+	return "dest:" + domain
+}
+
+// shares appends what a message asks of a limit. One that names none of the recipients asks for nothing.
+func (g *Guard) shares(list []share, all *settings, s *policy.Submission, rule int, f *facts) []share {
+	e, l := s.Envelope, &all.Config.Limits[rule]
+	if l.Key == policy.ByRecipientDomain || l.Key == policy.ByDestination {
+		at := map[string]int{}
+		for i := range e.Recipients {
+			n, key := g.amount(all, s, rule, f, i), all.place(l.Key, e.Recipients[i].Address.Domain())
+			if n == 0 {
+				continue
+			}
+			j, ok := at[key]
+			if !ok {
+				j = len(list)
+				at[key] = j
+				list = append(list, share{key: key})
+			}
+			if whole(l.Unit) {
+				list[j].amount = n
+			} else {
+				list[j].amount += n
+			}
+		}
+		return list
+	}
+	total := int64(0)
+	for i := range e.Recipients {
+		n := g.amount(all, s, rule, f, i)
+		if n > 0 && whole(l.Unit) {
+			total = n
+			break
+		}
+		total += n
+	}
+	if total == 0 {
+		return nil
+	}
+	return append(list, share{key: keyOf(l.Key, e), amount: total})
+}
+
+// whole reports whether a unit is counted once for a message, not for each recipient.
+func whole(u policy.Unit) bool {
+	return u == policy.Messages || u == policy.Bytes || u == policy.VisibleRecipients
+}
+
+// amount is what recipient i adds, of a unit that is counted once: what the message adds.
+func (g *Guard) amount(all *settings, s *policy.Submission, rule int, f *facts, i int) int64 {
+	e := s.Envelope
+	if !all.matchers[rule].MatchesRecipient(e.Recipients[i].Address) {
+		return 0
+	}
+	one := func(yes bool) int64 {
+		if yes {
+			return 1
+		}
+		return 0
+	}
+	switch all.Config.Limits[rule].Unit {
+	case policy.Messages, policy.Recipients:
+		return 1
+	case policy.Bytes:
+		return e.Size
+	case policy.VisibleRecipients:
+		return f.visibleIn(all, s)
+	case policy.InternalRecipients:
+		return one(f.isInternal(all, e, i))
+	case policy.FirstTimeRecipients:
+		return one(f.isFirst(g, all, e, i))
+	}
+	return one(!f.isInternal(all, e, i))
+}
+
+func (f *facts) isInternal(all *settings, e *policy.Envelope, i int) bool {
+	if f.internal == nil {
+		f.internal = make([]bool, len(e.Recipients))
+		for i := range e.Recipients {
+			f.internal[i] = all.isInternal(e.Recipients[i].Address)
+		}
+	}
+	return f.internal[i]
+}
+
+func (f *facts) isFirst(g *Guard, all *settings, e *policy.Envelope, i int) bool {
+	if f.first == nil {
+		keys := make([]string, len(e.Recipients))
+		for i := range e.Recipients {
+			keys[i] = e.Recipients[i].Address.Key()
+		}
+		f.first = g.people.FirstTime(e.Identity, keys)
+	}
+	return f.first[i] && !f.isInternal(all, e, i)
+}
+
+// visibleIn counts the external addresses that every recipient can read.
+func (f *facts) visibleIn(all *settings, s *policy.Submission) int64 {
+	if f.visible >= 0 {
+		return f.visible
+	}
+	f.visible = 0
+	if s.Header == nil {
+		return 0
+	}
+	seen := map[string]bool{}
+	for _, name := range []string{"To", "Cc"} {
+		for _, value := range s.Header(name) {
+			for _, a := range addresses(value) {
+				if key := a.Key(); !seen[key] && !all.isInternal(a) {
+					seen[key] = true
+					f.visible++
+				}
+			}
+		}
+	}
+	return f.visible
+}
+
+// addresses reads an address field; of one that is broken, what looks like addresses.
+func addresses(value string) (list []policy.Address) {
+	if list, ok := plainAddresses(value); ok {
+		return list
+	}
+	if parsed, err := mail.ParseAddressList(value); err == nil {
+		for _, a := range parsed {
+			if address, err := policy.ParseAddress(a.Address); err == nil {
+				list = append(list, address)
+			}
+		}
+		return list
+	}
+	words := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" \t\r\n,;<>\"()", r) })
+	for _, w := range words {
+		if address, err := policy.ParseAddress(w); err == nil && address.Domain() != "" {
+			list = append(list, address)
+		}
+	}
+	return list
+}
+
+// plainAddresses reads what most address fields are: names without quotes, and addresses that need none.
+// It is false for all others.
+func plainAddresses(value string) (list []policy.Address, ok bool) {
+	if strings.ContainsAny(value, "\"()\\:;[]") {
+		return nil, false
+	}
+	for part := range strings.SplitSeq(value, ",") {
+		part = strings.TrimSpace(part)
+		if at := strings.IndexByte(part, '<'); at >= 0 {
+			part, ok = strings.CutSuffix(part[at+1:], ">")
+			if !ok {
+				return nil, false
+			}
+		}
+		if strings.ContainsAny(part, "<> \t\r\n") || strings.Count(part, "@") != 1 {
+			return nil, false
+		}
+		address, err := policy.ParseAddress(part)
+		if err != nil {
+			return nil, false
+		}
+		list = append(list, address)
+	}
+	return list, true
+}
+
+// keyOf names whom a limit counts for. Identities stand as they are, everything else behind a prefix.
+func keyOf(k policy.Key, e *policy.Envelope) string {
+	switch k {
+	case policy.BySenderDomain:
+		return "from:" + e.Sender.Domain()
+	case policy.ByNetwork:
+		return "net:" + network(e.Client)
+	case policy.ByGateway:
+		return "gateway:"
+	}
+	return e.Identity
+}
+
+// network is the address of an IPv4 client, of an IPv6 client its /64.
+func network(a netip.Addr) string {
+	if !a.IsValid() {
+		return "unknown"
+	}
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		return a.String()
+	}
+	return netip.PrefixFrom(a, 64).Masked().String()
+}
