@@ -110,7 +110,7 @@ func (c *Config) Validate() error {
 	faults.In("identities", err)
 	c.validateUpstreams(&faults)
 	c.validateTrack(&faults)
-	c.validateGroups(&faults)
+	c.validateRules(&faults)
 	c.validateLimits(&faults)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		faults.Add("log.level", c.Log.Level, "must be one of debug, info, warn, error")
@@ -145,14 +145,19 @@ func (c *Config) validateUpstreams(faults *policy.Faults) {
 	}
 }
 
-// validateGroups finds rules for a group that nobody is in: a slip of the pen that would never match.
-func (c *Config) validateGroups(faults *policy.Faults) {
-	for i, r := range c.Policy.Rules {
-		for j, g := range r.Match.Groups {
-			if !slices.ContainsFunc(c.Identities, func(id policy.Identity) bool { return slices.Contains(id.Groups, g) }) {
-				faults.Add(fmt.Sprintf("policy.rules[%d].match.groups[%d]", i, j), g, "no identity is in this group")
-			}
+// validateGroups finds groups that nobody is in: a slip of the pen that would never match.
+func (c *Config) validateGroups(faults *policy.Faults, at string, groups []string) {
+	for i, g := range groups {
+		if !slices.ContainsFunc(c.Identities, func(id policy.Identity) bool { return slices.Contains(id.Groups, g) }) {
+			faults.Add(fmt.Sprintf("%s.match.groups[%d]", at, i), g, "no identity is in this group")
 		}
+	}
+}
+
+// validateRules finds hold rules for nobody.
+func (c *Config) validateRules(faults *policy.Faults) {
+	for i := range c.Policy.Rules {
+		c.validateGroups(faults, fmt.Sprintf("policy.rules[%d]", i), c.Policy.Rules[i].Match.Groups)
 	}
 }
 
@@ -160,11 +165,7 @@ func (c *Config) validateGroups(faults *policy.Faults) {
 func (c *Config) validateLimits(faults *policy.Faults) {
 	for i := range c.Policy.Limits {
 		l, at := &c.Policy.Limits[i], fmt.Sprintf("policy.limits[%d]", i)
-		for j, g := range l.Match.Groups {
-			if !slices.ContainsFunc(c.Identities, func(id policy.Identity) bool { return slices.Contains(id.Groups, g) }) {
-				faults.Add(fmt.Sprintf("%s.match.groups[%d]", at, j), g, "no identity is in this group")
-			}
-		}
+		c.validateGroups(faults, at, l.Match.Groups)
 		if l.Action != policy.Route {
 			continue
 		}
