@@ -46,18 +46,23 @@ const (
 	Expired          Kind = "expired"           // given up after too many tries
 	AsyncBounced     Kind = "async_bounced"     // a DSN came after a 250
 	Blocked          Kind = "blocked"           // stopped by a rule after it was accepted
-	RecallRequested  Kind = "recall_requested"
-	RecallOutcome    Kind = "recall_outcome"
-	Restored         Kind = "restored"
-	ForwardedSeen    Kind = "forwarded_seen"
-	ReadSeen         Kind = "read_seen"
-	Unknown          Kind = "unknown"  // no evidence where there should be some
-	Notified         Kind = "notified" // a DSN or notice was written to the sender
-	Suspended        Kind = "suspended"
-	Unsuspended      Kind = "unsuspended"
-	Boosted          Kind = "boosted"     // a limit of Subject was raised by Amount until Until
-	Overridden       Kind = "overridden"  // a limit of Subject is Amount until Until; 0 ends boosts and overrides
-	UsageReset       Kind = "usage_reset" // what was counted for Subject was forgotten
+	// A recall has an id and a timeline of its own, with RecallRequested, RecallApproved and RecallEnded.
+	// What it did stands in the timelines of its messages: RecallOutcome, whose Subject is the recall and
+	// whose Reason a RecallCode, and Restored.
+	RecallRequested Kind = "recall_requested"
+	RecallApproved  Kind = "recall_approved" // by a second person
+	RecallOutcome   Kind = "recall_outcome"
+	RecallEnded     Kind = "recall_ended"
+	Restored        Kind = "restored" // what was taken out of a mailbox is back in it
+	ForwardedSeen   Kind = "forwarded_seen"
+	ReadSeen        Kind = "read_seen"
+	Unknown         Kind = "unknown"  // no evidence where there should be some
+	Notified        Kind = "notified" // a DSN or notice was written to the sender
+	Suspended       Kind = "suspended"
+	Unsuspended     Kind = "unsuspended"
+	Boosted         Kind = "boosted"     // a limit of Subject was raised by Amount until Until
+	Overridden      Kind = "overridden"  // a limit of Subject is Amount until Until; 0 ends boosts and overrides
+	UsageReset      Kind = "usage_reset" // what was counted for Subject was forgotten
 	// CampaignDecided is what a person said about a campaign: Subject is its id, Rule is approve, cancel,
 	// slow, allow (until Until) or withdraw.
 	CampaignDecided Kind = "campaign_decided"
@@ -70,7 +75,7 @@ const (
 var Kinds = []Kind{
 	Accepted, Held, HoldChanged, Approved, Released, Offered, Canceled, Resent, ApprovalRequested,
 	Refused, NeverQueued, HandedOver, Queued, Deferred, DeliveredMailbox, RelayedRemote, Expanded,
-	Bounced, Expired, AsyncBounced, Blocked, RecallRequested, RecallOutcome, Restored, ForwardedSeen,
+	Bounced, Expired, AsyncBounced, Blocked, RecallRequested, RecallApproved, RecallOutcome, RecallEnded, Restored, ForwardedSeen,
 	ReadSeen, Unknown, Notified, Suspended, Unsuspended, Boosted, Overridden, UsageReset, CampaignDecided, ConfigChanged, Login, Dequeued,
 }
 
@@ -123,6 +128,8 @@ type Event struct {
 	// the key whose limit was raised. Amount is by or to how much.
 	Subject string `cbor:"19,keyasint,omitempty" json:"subject,omitempty"`
 	Amount  int64  `cbor:"20,keyasint,omitempty" json:"amount,omitempty"`
+	// Copies are what a recall has taken out of mailboxes.
+	Copies []MailCopy `cbor:"21,keyasint,omitempty" json:"copies,omitempty"`
 }
 
 // Concerns reports whether the event is about recipient i.

@@ -43,7 +43,7 @@ func (s State) Label() Label {
 		return LabelBlocked
 	case StateUnknown:
 		return LabelUnknown
-	case StateCanceled:
+	case StateCanceled, StateRecalled:
 		return LabelRecalled
 	}
 	return LabelDelivering

@@ -17,7 +17,7 @@ func TestLabelOfEveryState(t *testing.T) {
 		{"Failed, returned", "投递失败，已退信", []State{StateBounced, StateExpired, StateAsyncBounced, StateNeverQueued}},
 		{"Blocked by policy", "投递被系统拦截", []State{StateBlocked}},
 		{"Unknown", "数据异常，状态未知", []State{StateUnknown}},
-		{"Recalled", "已撤回", []State{StateCanceled}},
+		{"Recalled", "已撤回", []State{StateCanceled, StateRecalled}},
 	} {
 		for _, s := range c.states {
 			if got := s.Label(); got != (Label{c.en, c.zh}) {

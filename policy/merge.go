@@ -3,6 +3,8 @@ package policy
 // severity orders what verdicts do to a message.
 func severity(a Action) int {
 	switch a {
+	case Discard:
+		return 5
 	case Reject:
 		return 4
 	case Defer:

@@ -18,6 +18,8 @@ type Row struct {
 	// Superseded is true when other rows stand for this one: a later attempt, or the members of a group
 	// that was a member itself.
 	Superseded bool `cbor:"5,keyasint,omitempty"`
+	// Recall is the latest that a recall has said about the recipient.
+	Recall RecallNote `cbor:"6,keyasint,omitzero"`
 }
 
 // Counted reports whether the row is one of those that make up the state of the message: neither a
@@ -45,12 +47,27 @@ func (rows Rows) Apply(e Event) (after Rows, changed []int) {
 		return rows.resend(e)
 	}
 	for _, i := range rows.concerned(e.Recipients) {
-		if next := rows[i].Fate.Apply(e); next != rows[i].Fate {
-			rows[i].Fate = next
+		if rows[i].apply(&e) {
 			changed = append(changed, i)
 		}
 	}
 	return rows, changed
+}
+
+// apply applies an event that is about the row, and reports whether that changed it.
+func (r *Row) apply(e *Event) (changed bool) {
+	if next := r.Fate.Apply(*e); next != r.Fate {
+		r.Fate, changed = next, true
+	}
+	if e.Kind != RecallOutcome || e.Subject == "" {
+		return changed
+	}
+	job, err := ParseID(e.Subject)
+	if err != nil || e.Time.Before(r.Recall.Time) {
+		return changed
+	}
+	r.Recall = RecallNote{Job: job, Code: RecallCode(e.Reason), Time: e.Time}
+	return true
 }
 
 // Resolve gives the rows that a list of indexes means: nil is all that are counted, a group is its
@@ -138,14 +155,12 @@ func (rows Rows) applyMember(e Event) (after Rows, changed []int) {
 		g = rows[g].Group - 1
 	}
 	if j := rows.member(g, e.Member, attempt); j >= 0 {
-		next := rows[j].Fate.Apply(e)
-		if next == rows[j].Fate {
+		if !rows[j].apply(&e) {
 			return rows, changed
 		}
-		rows[j].Fate = next
 		return rows, append(changed, j)
 	}
-	if _, ok := e.Kind.target(); !ok {
+	if _, ok := e.target(); !ok {
 		return rows, changed
 	}
 	known := rows[g].Fate

@@ -17,6 +17,8 @@ const (
 	Hold   Action = "hold"
 	Reject Action = "reject" // 5xx
 	Defer  Action = "defer"  // 4xx
+	// Discard takes a message and sends it nowhere: it was an instruction for sendgate itself.
+	Discard Action = "discard"
 )
 
 // Config is the policy part of the configuration.

@@ -23,6 +23,7 @@ const (
 	StateBounced          State = "bounced"
 	StateRelayedRemote    State = "relayed_remote"
 	StateDeliveredMailbox State = "delivered_mailbox"
+	StateRecalled         State = "recalled" // taken out of the mailbox, where it had arrived
 	StateAsyncBounced     State = "async_bounced"
 
 	StateUnknown State = "unknown"
@@ -37,7 +38,7 @@ var States = []State{
 	StateAccepted, StateHeld, StateApprovalPending, StateOffered, StateQueued, StateHandedOver, StateDeferred,
 	StateUnknown,
 	StateNeverQueued, StateBlocked, StateCanceled, StateExpired, StateBounced,
-	StateRelayedRemote, StateDeliveredMailbox, StateAsyncBounced,
+	StateRelayedRemote, StateDeliveredMailbox, StateRecalled, StateAsyncBounced,
 }
 
 // Failed reports whether the recipient did not get the message and nobody wanted it so.
@@ -70,13 +71,23 @@ func (s State) strength() int {
 		return 6
 	case StateDeliveredMailbox:
 		return 7
-	case StateAsyncBounced:
+	case StateRecalled:
 		return 8
+	case StateAsyncBounced:
+		return 9
 	}
 	return 0
 }
 
-// target is the state that an event leads to, if it says anything about the state.
+// target is the state that an event leads to, if it says anything about the state. Most events do so by
+// their kind alone.
+func (e *Event) target() (State, bool) {
+	if e.Kind == RecallOutcome && RecallCode(e.Reason) == RemovedFromMailbox {
+		return StateRecalled, true
+	}
+	return e.Kind.target()
+}
+
 func (k Kind) target() (State, bool) {
 	switch k {
 	case Accepted:
@@ -99,7 +110,7 @@ func (k Kind) target() (State, bool) {
 		return StateBlocked, true
 	case NeverQueued:
 		return StateNeverQueued, true
-	case DeliveredMailbox:
+	case DeliveredMailbox, Restored:
 		return StateDeliveredMailbox, true
 	case RelayedRemote:
 		return StateRelayedRemote, true
@@ -136,9 +147,10 @@ type Fate struct {
 // Apply gives the fate after an event. It is pure and total: events may come late, twice or out of
 // order, and an event that says nothing new leaves the fate as it is.
 //
-// An end replaces everything on the way and every weaker end, in the order async_bounced >
+// An end replaces everything on the way and every weaker end, in the order async_bounced > recalled >
 // delivered_mailbox > relayed_remote > bounced > expired > canceled > blocked > never_queued;
-// nothing leads back from an end except an explicit resend. Unknown is assigned only where no end
+// nothing leads back from an end except an explicit resend, and
+// from recalled a restore. Unknown is assigned only where no end
 // is known, and any real event replaces it.
 func (f Fate) Apply(e Event) Fate {
 	if e.MayBeDuplicate {
@@ -151,7 +163,7 @@ func (f Fate) Apply(e Event) Fate {
 	case e.Kind == Expanded && e.Member == "":
 		return f
 	}
-	next, ok := e.Kind.target()
+	next, ok := e.target()
 	if !ok || f.State == StateExpanded || !f.yields(next, e) {
 		return f
 	}
@@ -184,6 +196,8 @@ func (k Kind) attempt() bool {
 // yields reports whether the state gives way to next.
 func (f Fate) yields(next State, e Event) bool {
 	switch {
+	case e.Kind == Restored:
+		return f.State == StateRecalled
 	case f.State == "" || e.Kind == Resent:
 		return true
 	case f.State.Final():

@@ -118,6 +118,7 @@ func (m *model) lose() {
 	case m.rotated > 2:
 		m.remove()
 	default:
+		m.write()  // the reader of before may have had all there was
 		m.settle() // what is emptied before it was seen leaves no trace
 		m.write()
 		m.must(os.Truncate(m.path, 0))
