@@ -85,7 +85,8 @@ func layer(path string) int {
 		return 1
 	case rel == "store" || strings.HasPrefix(rel, "store/"):
 		return 2
-	case rel == "gateway/shell": // the listener around both protocol libraries
+	case rel == "gateway/shell", // the listener around both protocol libraries
+		rel == "gateway/mailbox", strings.HasPrefix(rel, "gateway/mailbox/"): // what recall acts on
 		return 3
 	case strings.HasPrefix(rel, "gateway/"):
 		return 4
@@ -100,7 +101,7 @@ var wrappers = map[string][]string{
 	"github.com/dgraph-io/badger/v4": {"store"},
 	"github.com/emersion/go-smtp":    {"gateway/relay", "gateway/demo"},
 	"github.com/emersion/go-milter":  {"gateway/milter"},
-	"github.com/emersion/go-imap/v2": {"gateway/mailbox", "gateway/demo"},
+	"github.com/emersion/go-imap/v2": {"gateway/mailbox/imap", "gateway/demo"},
 	"github.com/goccy/go-yaml":       {"gateway/config"},
 	"github.com/danielgtaylor/huma":  {"gateway/web"},
 	"github.com/pires/go-proxyproto": {"gateway/shell", "gateway/relay"},
