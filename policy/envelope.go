@@ -2,6 +2,8 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/policy/content"
@@ -59,6 +61,51 @@ type Envelope struct {
 	QueueID string `cbor:"19,keyasint,omitempty"` // milter: Postfix's id
 	// Route names the upstream that a rule chose for all recipients; empty is the usual one of each.
 	Route string `cbor:"20,keyasint,omitempty"`
+	// References are the Message-IDs of what the message answers or forwards, see [References].
+	References []string `cbor:"21,keyasint,omitempty"`
+}
+
+// Bounds of References.
+const (
+	maxReferences = 4
+	maxReference  = 256 // octets; a longer one is left out
+)
+
+// References reads from In-Reply-To and References (RFC 5322 3.6.4) which messages one answers or forwards:
+// at most four Message-IDs with their angle brackets, the nearest first, each one once.
+func References(inReplyTo, references string) (ids []string) {
+	add := func(all []string) {
+		for _, id := range all {
+			if len(ids) < maxReferences && len(id) <= maxReference && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	add(messageIDs(tail(inReplyTo)))
+	chain := messageIDs(tail(references))
+	slices.Reverse(chain) // the nearest stands last
+	add(chain)
+	return ids
+}
+
+// tail bounds what is read of a field.
+func tail(field string) string { return field[max(0, len(field)-16*maxReference):] }
+
+// messageIDs finds what stands in angle brackets and has no space in it.
+func messageIDs(field string) (ids []string) {
+	for {
+		_, rest, ok := strings.Cut(field, "<")
+		if !ok {
+			return ids
+		}
+		id, after, ok := strings.Cut(rest, ">")
+		if !ok {
+			return ids
+		}
+		if field = after; id != "" && !strings.ContainsAny(id, " \t<") {
+			ids = append(ids, "<"+id+">")
+		}
+	}
 }
 
 // A Recipient is one RCPT TO with its parameters.

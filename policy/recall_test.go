@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,5 +65,25 @@ func TestRecallFromAMailbox(t *testing.T) {
 	rows, changed := Rows{{}}.Apply(Event{Kind: RecallOutcome, Time: time.Now(), Subject: "no id", Reason: string(AlreadyRead)})
 	if len(changed) != 0 || rows[0].Recall != (RecallNote{}) {
 		t.Errorf("an outcome of no recall is noted: %+v", rows[0].Recall)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	for _, c := range []struct {
+		outcome, inReplyTo, references string
+		want                           []string
+	}{
+		{"neither", "", "", nil},
+		{"an answer", "<a@x>", "<r@x> <a@x>", []string{"<a@x>", "<r@x>"}},
+		{"the nearest first, four of them", "", "<1@x> <2@x>\r\n <3@x>\t<4@x> <5@x>", []string{"<5@x>", "<4@x>", "<3@x>", "<2@x>"}},
+		{"words around it", "Your message of Monday <a@x> (thanks)", "", []string{"<a@x>"}},
+		{"no brackets", "a@x", "b@x c@x", nil},
+		{"open and empty brackets", "<a@x", "<> <b c> <d@x>", []string{"<d@x>"}},
+		{"too long", "<" + strings.Repeat("a", 255) + ">", "<b@x>", []string{"<b@x>"}},
+		{"a very long chain", "", strings.Repeat("<a@x> ", 100_000) + "<z@x>", []string{"<z@x>", "<a@x>"}},
+	} {
+		if got := References(c.inReplyTo, c.references); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.outcome, got, c.want)
+		}
 	}
 }

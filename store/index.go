@@ -21,6 +21,9 @@ func indexEntries(m *Message, rows []Recipient) [][]byte {
 	if e.MessageID != "" {
 		add(indexMessageID, term(e.MessageID))
 	}
+	for _, id := range e.References {
+		add(indexReference, term(id))
+	}
 	if e.QueueID != "" {
 		add(indexQueueID, term(e.QueueID))
 	}

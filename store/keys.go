@@ -38,6 +38,7 @@ const (
 	indexState           = 's'
 	indexWord            = 'w'
 	indexRecord          = 'n'
+	indexReference       = 'a'
 )
 
 // maxTerm bounds a term of an index; longer ones are cut and found by their beginning.

@@ -24,6 +24,12 @@ func (s *Store) ByMessageID(messageID string) ([]policy.ID, error) {
 	return s.postingsOf(termPrefix(indexMessageID, term(messageID)))
 }
 
+// ByReference gives the messages that answer or forward one with a Message-ID, newest first, at most
+// MaxPage.
+func (s *Store) ByReference(messageID string) ([]policy.ID, error) {
+	return s.postingsOf(termPrefix(indexReference, term(messageID)))
+}
+
 func (s *Store) postingsOf(prefix []byte) (ids []policy.ID, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		l := newPostings(txn, prefix)

@@ -277,6 +277,11 @@ func (r *modelRun) accept() Change {
 		Subject:   pick(r.rnd, modelWords) + " " + pick(r.rnd, modelWords),
 		MessageID: fmt.Sprintf("<%d@corp.example>", r.rnd.IntN(20)),
 	}
+	for range r.rnd.IntN(3) {
+		if id := fmt.Sprintf("<%d@corp.example>", r.rnd.IntN(20)); !slices.Contains(e.References, id) {
+			e.References = append(e.References, id)
+		}
+	}
 	for range r.rnd.IntN(5) {
 		e.Recipients = append(e.Recipients, policy.Recipient{Address: policy.Address(pick(r.rnd, modelRecipients))})
 	}
@@ -656,6 +661,13 @@ func (m *model) checkIndexes(t *testing.T, s *Store) {
 		ask("to:"+a, func(x *modelMessage) bool {
 			return a != "postmaster" && slices.ContainsFunc(x.rows, func(r Recipient) bool { return r.Address.Key() == policy.Address(a).Key() })
 		})
+	}
+	for n := range 20 {
+		of := fmt.Sprintf("<%d@corp.example>", n)
+		want := m.selected(m.messages, func(x *modelMessage) bool { return slices.Contains(x.row.Envelope.References, of) })
+		if got, err := s.ByReference(of); err != nil || !slices.Equal(got, want) {
+			t.Errorf("by reference %s: %v\n got %v\nwant %v", of, err, got, want)
+		}
 	}
 	ask("to:@example.org", func(x *modelMessage) bool {
 		return slices.ContainsFunc(x.rows, func(r Recipient) bool { return r.Address.Domain() == "example.org" })

@@ -98,6 +98,7 @@ func (t *transaction) complete(m *Milter, sized bool) {
 	e := &t.envelope
 	e.Received = m.clock()
 	e.Subject, e.From, e.MessageID = t.header.first("Subject"), t.header.first("From"), t.header.first("Message-ID")
+	e.References = policy.References(t.header.written("In-Reply-To"), t.header.written("References"))
 	if sized {
 		e.Size = t.size()
 	}

@@ -103,6 +103,16 @@ func (h *header) values(name string) []string {
 	return all
 }
 
+// written gives the first field of a name as it is written.
+func (h *header) written(name string) string {
+	for _, f := range h.fields {
+		if strings.EqualFold(f.name, name) {
+			return f.value
+		}
+	}
+	return ""
+}
+
 // first gives the first field of a name, cut to what is kept of it.
 func (h *header) first(name string) string {
 	for _, f := range h.fields {

@@ -109,6 +109,7 @@ func (s *session) take(ctx context.Context, m *message) error {
 	e := &m.envelope
 	e.Received = m.decided
 	e.Subject, e.From, e.MessageID = m.header.first("Subject"), m.header.first("From"), m.header.first("Message-ID")
+	e.References = policy.References(m.header.written("In-Reply-To"), m.header.written("References"))
 	if s.settings.Config.ReceivedHeader {
 		m.trace = received(e, s.relay.hostname, m.id)
 	}
