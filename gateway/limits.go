@@ -45,6 +45,7 @@ type limits struct {
 	log   *zap.Logger
 
 	unsent []guard.Admitted // which the journal did not take; of flow only
+	bars   bars
 }
 
 // openLimits builds the engine and brings its memory up to the end of the journal.
@@ -55,6 +56,8 @@ func openLimits(ctx context.Context, journal *store.Store, dir string, s guard.S
 		return nil, err
 	}
 	s.Trial, l.trial = trial, trial
+	l.bars.wake = make(chan struct{}, 1)
+	s.Suspend = l.bars.add
 	l.Guard = guard.New(s)
 	mark, whole := l.load()
 	if whole {

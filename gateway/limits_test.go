@@ -25,11 +25,14 @@ type ledger struct {
 	store *store.Store
 	l     *limits
 	n     int
+	set   func(*guard.Settings) // nil changes nothing
 }
 
-func newLedger(t *testing.T) *ledger {
+func newLedger(t *testing.T) *ledger { return newLedgerWith(t, nil) }
+
+func newLedgerWith(t *testing.T, set func(*guard.Settings)) *ledger {
 	t.Helper()
-	b := &ledger{t: t, dir: t.TempDir()}
+	b := &ledger{t: t, dir: t.TempDir(), set: set}
 	b.open()
 	t.Cleanup(func() {
 		if err := b.store.Close(); err != nil {
@@ -63,7 +66,11 @@ func (b *ledger) settings() guard.Settings {
 	rule.Name, rule.Limit = "hour", 5
 	c := policy.DefaultConfig()
 	c.Hold.Default, c.Trial, c.Limits = 0, 0, []policy.LimitRule{rule}
-	return guard.Settings{Config: c, Directory: directory}
+	g := guard.Settings{Config: c, Directory: directory}
+	if b.set != nil {
+		b.set(&g)
+	}
+	return g
 }
 
 // send has a message decided and committed.

@@ -118,9 +118,9 @@ func (l limitsAPI) Suspend(ctx context.Context, identity string, until time.Time
 	return l.act(ctx, policy.Event{Kind: policy.Suspended, Actor: actor, Subject: l.Key(identity), Until: until, Reason: reason})
 }
 
-// Unsuspend ends a suspension.
-func (l limitsAPI) Unsuspend(ctx context.Context, identity, reason, actor string) error {
-	return l.act(ctx, policy.Event{Kind: policy.Unsuspended, Actor: actor, Subject: l.Key(identity), Reason: reason})
+// Unsuspend ends a suspension. history is guard.Forget, guard.Keep or empty.
+func (l limitsAPI) Unsuspend(ctx context.Context, identity, history, reason, actor string) error {
+	return l.act(ctx, policy.Event{Kind: policy.Unsuspended, Actor: actor, Subject: l.Key(identity), Rule: history, Reason: reason})
 }
 
 // act commits what a person did and puts it in force; the feed brings it once more.

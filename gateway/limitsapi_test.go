@@ -41,7 +41,7 @@ func TestWhatAPersonDoesSurvives(t *testing.T) {
 	if err := b.api().Revoke(ctx, "ann", "", "enough", "api:ops"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.api().Unsuspend(ctx, "eve", "new password", "api:ops"); err != nil {
+	if err := b.api().Unsuspend(ctx, "eve", "", "new password", "api:ops"); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.api().Reset(ctx, "ann", "", "a mistake", "api:ops"); err != nil {
@@ -108,7 +108,7 @@ func TestIdentitiesInAnySpelling(t *testing.T) {
 	if _, ok := b.api().Suspension("Eve@CORP.example"); !ok {
 		t.Error("not found")
 	}
-	if err := b.api().Unsuspend(ctx, "eve@CORP.example", "r", "a"); err != nil {
+	if err := b.api().Unsuspend(ctx, "eve@CORP.example", "", "r", "a"); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.api().Revoke(ctx, "ANN", "", "r", "a"); err != nil {

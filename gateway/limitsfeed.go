@@ -34,7 +34,7 @@ func (l *limits) observe(r *store.Record) {
 	if l.tail > 0 && uncharged(r.Events) {
 		l.recollect(r.Message)
 	}
-	l.takeUp(r)
+	l.takeUp(r, l.Observe)
 }
 
 // uncharged reports whether a message goes and has taken nothing with that: if it waited, it counts now.
@@ -53,32 +53,18 @@ func (l *limits) recollect(id policy.ID) {
 	}
 	for i := range records {
 		if records[i].Batch <= l.tail {
-			l.takeUp(&records[i])
+			l.takeUp(&records[i], l.Recollect)
 		}
 	}
 }
 
 // takeUp hands a record to the rules. Most are of no interest, and cost no look at the message.
-func (l *limits) takeUp(r *store.Record) {
-	if !ofInterest(r.Events) {
+func (l *limits) takeUp(r *store.Record, observe func(time.Time, policy.ID, *policy.Envelope, policy.Event)) {
+	if !l.ofInterest(r) {
 		return
 	}
-	var e *policy.Envelope
-	m, err := l.store.Message(r.Message)
-	switch {
-	case err == nil:
-		e = &m.Envelope
-		rows, err := l.store.Recipients(r.Message)
-		if err != nil {
-			l.log.Error("an event was not counted", zap.Stringer("id", r.Message), zap.Error(err))
-			return
-		}
-		for i := range rows {
-			if rows[i].Group == 0 && rows[i].Attempt == 0 {
-				e.Recipients = append(e.Recipients, rows[i].Recipient)
-			}
-		}
-	case !errors.Is(err, store.ErrNotFound):
+	e, err := l.envelope(r)
+	if err != nil {
 		l.log.Error("an event was not counted", zap.Stringer("id", r.Message), zap.Error(err))
 		return
 	}
@@ -86,17 +72,49 @@ func (l *limits) takeUp(r *store.Record) {
 		l.past.observe(e, r.Events)
 	}
 	for _, ev := range r.Events {
-		l.Observe(l.now(), r.Message, e, ev)
+		observe(l.now(), r.Message, e, ev)
 	}
 }
 
-func ofInterest(events []policy.Event) bool {
-	for i := range events {
-		switch e := &events[i]; e.Kind {
+// envelope gives that of the message with its recipients: a new message comes with it. It is nil when the
+// record is about no message.
+func (l *limits) envelope(r *store.Record) (*policy.Envelope, error) {
+	if r.Envelope != nil {
+		return r.Envelope, nil
+	}
+	m, err := l.store.Message(r.Message)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.store.Recipients(r.Message)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		if rows[i].Group == 0 && rows[i].Attempt == 0 {
+			m.Envelope.Recipients = append(m.Envelope.Recipients, rows[i].Recipient)
+		}
+	}
+	return &m.Envelope, nil
+}
+
+// ofInterest reports whether an event of a record means anything to the rules. The end of a usual hold does
+// not, and is what happens to nearly every message.
+func (l *limits) ofInterest(r *store.Record) bool {
+	for i := range r.Events {
+		switch e := &r.Events[i]; e.Kind {
 		case policy.Accepted, policy.Offered, policy.Canceled, policy.Blocked, policy.NeverQueued, policy.Refused,
-			policy.Suspended, policy.Unsuspended, policy.Boosted, policy.Overridden, policy.UsageReset:
+			policy.Suspended, policy.Unsuspended, policy.Boosted, policy.Overridden, policy.UsageReset, policy.CampaignDecided,
+			policy.Bounced, policy.AsyncBounced, policy.Login:
 			return true
-		case policy.Held, policy.HoldChanged, policy.Released, policy.Approved:
+		case policy.Released:
+			if e.Charge != nil || e.Rule != "" || l.Keeps(r.Message) {
+				return true
+			}
+		case policy.Held, policy.HoldChanged, policy.Approved:
 			if e.Charge != nil || len(e.Findings) > 0 || e.Kind != policy.Held {
 				return true
 			}
@@ -124,7 +142,7 @@ func (l *limits) findWaiting(ctx context.Context) error {
 		var records []store.Record
 		if records, err = l.store.Timeline(id); err == nil {
 			for i := range records {
-				l.takeUp(&records[i])
+				l.takeUp(&records[i], l.Recollect)
 			}
 		}
 	}
@@ -157,9 +175,12 @@ func (l *limits) run(ctx context.Context, r releaser) error {
 	whileFollowed, end := context.WithCancel(ctx)
 	flows := make(chan struct{})
 	go func() { defer close(flows); l.flows(whileFollowed, r) }()
+	written := make(chan struct{})
+	go func() { defer close(written); l.writeBars(whileFollowed) }()
 	err := l.follow(ctx, records, failed)
 	end()
 	<-flows
+	<-written
 	l.save()
 	return err
 }

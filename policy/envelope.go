@@ -148,6 +148,8 @@ type Submission struct {
 	Trusted bool
 	// Content is what was read of the message, nil where it is not known.
 	Content *content.Content
+	// Head is the beginning of the message as it came, up to 256 KiB, where who decides has asked for it.
+	Head []byte
 	// Header gives the decoded values of a field, nil before the header was read.
 	Header func(name string) []string
 }

@@ -210,8 +210,13 @@ func (f Fate) yields(next State, e Event) bool {
 	switch e.Kind {
 	case Accepted:
 		return false
-	case Held, HoldChanged, Released, Approved, Offered, ApprovalRequested:
+	case Held, HoldChanged, Released, Approved, Offered:
 		return f.State == StateAccepted || f.State == StateHeld || f.State == StateApprovalPending
+	case ApprovalRequested: // also of what is pulled back from a queue, ours or one behind us
+		return f.State != StateOffered && f.State != StateHandedOver
+	}
+	if f.State == StateApprovalPending && e.Kind == Deferred {
+		return false // an attempt that was under way when the queue was told to hold the message
 	}
 	if e.Kind == HandedOver && e.QueueID != "" && e.QueueID == f.QueueID && f.State == StateDeferred && e.Upstream != f.Upstream {
 		return false // the queue itself has said more than who gave it the message, whose clock may be ahead

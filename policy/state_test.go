@@ -171,9 +171,33 @@ func TestStatesAreListedByStrength(t *testing.T) {
 	}
 }
 
+// What waits in a queue can be put up for approval, until it has left.
+func TestQueuedMailIsPulledBack(t *testing.T) {
+	for _, k := range []Kind{Accepted, Held, ApprovalRequested, Released, Queued, Deferred} {
+		if got := fate(at(0, k), at(1, ApprovalRequested)); got.State != StateApprovalPending {
+			t.Errorf("after %s: %+v", k, got)
+		}
+	}
+	for _, k := range []Kind{Offered, HandedOver, DeliveredMailbox, Canceled, Bounced} {
+		if got := fate(at(0, k), at(1, ApprovalRequested)); got.State == StateApprovalPending {
+			t.Errorf("after %s: %+v", k, got)
+		}
+	}
+	pulled := []Event{at(0, Queued), at(1, ApprovalRequested)}
+	if got := fate(append(pulled, at(2, Deferred))...); got.State != StateApprovalPending {
+		t.Errorf("an attempt that was under way ends: %+v", got)
+	}
+	if got := fate(append(pulled, at(2, DeliveredMailbox))...); got.State != StateDeliveredMailbox {
+		t.Errorf("an attempt that was under way succeeds: %+v", got)
+	}
+	if got := fate(append(pulled, at(2, Approved), at(3, Deferred))...); got.State != StateDeferred {
+		t.Errorf("approved: %+v", got)
+	}
+}
+
 func TestAHoldIsTouchedOnlyBeforeItWasLetGo(t *testing.T) {
 	before := []State{StateAccepted, StateHeld, StateApprovalPending, StateUnknown}
-	for _, k := range []Kind{Held, HoldChanged, Approved, Released, Offered, ApprovalRequested} {
+	for _, k := range []Kind{Held, HoldChanged, Approved, Released, Offered} {
 		for _, s := range States {
 			was := Fate{State: s, Since: noon}
 			got := was.Apply(at(1, k))

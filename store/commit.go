@@ -48,6 +48,9 @@ func (p *pendingChange) size() int {
 // The context is looked at only until the change is handed to the committer.
 func (s *Store) Commit(ctx context.Context, c Change) (revision uint64, err error) {
 	p, err := s.prepare(c)
+	if err == nil {
+		err = ctx.Err() // or else it would be left to chance whether it is still taken
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -256,9 +259,14 @@ func (s *Store) newBatch(size int) *batch {
 
 func (b *batch) add(p *pendingChange) {
 	b.index = append(b.index, p.change.Message[:]...)
-	b.records = append(b.records, Record{Batch: b.number, Position: len(b.changes), Message: p.change.Message, Events: p.change.Events})
-	b.changes = append(b.changes, p)
+	r := Record{Batch: b.number, Position: len(b.changes), Message: p.change.Message, Events: p.change.Events}
 	b.octets += len(p.events)
+	if p.fresh != nil {
+		r.Envelope = p.fresh.envelope
+		b.octets += p.fresh.octets
+	}
+	b.records = append(b.records, r)
+	b.changes = append(b.changes, p)
 	b.count(p)
 }
 

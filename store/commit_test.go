@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -293,7 +294,7 @@ func TestSubscriberFallsBehind(t *testing.T) {
 	slow := s.Subscribe(0)
 	const batches = 60
 	evidence := strings.Repeat("e", 50<<10)
-	for i := range batches { // 3 MB, of which the hub keeps one
+	for i := range batches { // 3 MB, of which the hub keeps two
 		if _, err := s.Commit(t.Context(), Change{Message: s.NewID(), Events: []policy.Event{{Kind: policy.Login, Evidence: evidence, Reason: fmt.Sprint(i)}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -320,6 +321,80 @@ func TestSubscriberFallsBehind(t *testing.T) {
 	id := keep(t, s, 0)
 	if r, err := ahead.Next(t.Context()); err != nil || r.Message != id {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Whoever follows the journal has a new message with its envelope, and need not look it up. It is a copy:
+// the author may go on with his.
+func TestNewMessagesComeWithTheirEnvelope(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer s.Close()
+	keep(t, s, 0)
+	live := s.Subscribe(0)
+	zone := time.FixedZone("", 3600)
+	env := policy.Envelope{
+		Received: time.Date(2026, 11, 22, 10, 0, 0, 123456789, zone), Identity: "joe", Sender: "joe@corp.example", References: []string{"<1@corp.example>"},
+		Recipients: []policy.Recipient{{Address: "a@example.org"}, {Address: "b@example.org"}},
+	}
+	want := env
+	want.Recipients, want.References = slices.Clone(env.Recipients), slices.Clone(env.References)
+	want.Received = env.Received.UTC().Truncate(time.Microsecond)
+	id := s.NewID()
+	before := s.LastBatch()
+	accepted := policy.Event{Kind: policy.Accepted}
+	if _, err := s.Commit(t.Context(), Change{Message: id, Envelope: &env, Events: []policy.Event{accepted}}); err != nil {
+		t.Fatal(err)
+	}
+	env.Identity, env.Recipients[0].Address, env.References[0] = "other", "other@example.org", "<2@corp.example>"
+	if _, err := s.Commit(t.Context(), Change{Message: id, Events: []policy.Event{{Kind: policy.HandedOver}}}); err != nil {
+		t.Fatal(err)
+	}
+	next := func(sub *Subscription) Record {
+		t.Helper()
+		r, err := sub.Next(t.Context())
+		if err != nil || r.Message != id {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return r
+	}
+	r := next(live)
+	if !reflect.DeepEqual(r.Envelope, &want) {
+		t.Errorf("a new message has\n%+v, want\n%+v", r.Envelope, want)
+	}
+	if r := next(live); r.Envelope != nil {
+		t.Errorf("an event of a known message has %+v", r.Envelope)
+	}
+	m, err := s.Message(id)
+	if want.Recipients = nil; err != nil || !reflect.DeepEqual(m.Envelope, want) {
+		t.Errorf("%v: stored is\n%+v, want\n%+v", err, m.Envelope, want)
+	}
+	s.hub.mu.Lock()
+	s.hub.first += uint64(len(s.hub.batches))
+	s.hub.batches, s.hub.octets = nil, 0
+	s.hub.mu.Unlock()
+	if r := next(s.Subscribe(before)); r.Envelope != nil || len(r.Events) != 1 {
+		t.Errorf("from disk comes %+v", r)
+	}
+}
+
+// What envelopes take counts for what the hub keeps.
+func TestHubCountsEnvelopes(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer s.Close()
+	s.hub.mu.Lock()
+	before := s.hub.octets
+	s.hub.mu.Unlock()
+	env := policy.Envelope{Received: s.cfg.Now(), Identity: "joe", Subject: strings.Repeat("x", 30<<10)}
+	for range 100 {
+		env.Recipients = append(env.Recipients, policy.Recipient{Address: "somebody@example.org"})
+	}
+	if _, err := s.Commit(t.Context(), Change{Message: s.NewID(), Envelope: &env, Events: []policy.Event{{Kind: policy.Accepted}}}); err != nil {
+		t.Fatal(err)
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	if grown := s.hub.octets - before; grown < 32<<10 {
+		t.Errorf("the hub counts %d octets for an envelope with 30 KiB of subject and 100 recipients", grown)
 	}
 }
 

@@ -60,9 +60,10 @@
 //	y<id><hash>         key of an observation that was applied
 //	d<time><id>         due: sendgate has to act at this time
 //	k<time><id>         the last recipient reached its end at this time: the body is kept a while
-//	x<kind><term>0<id>  index: f,F sender, t,T recipient (address, domain), i Message-ID, a what it answers,
+//	x<kind><term>0<id>  index: f,F sender, t,T recipient (address, domain), p identity, i Message-ID, a what it answers,
 //	                    q queue id, s state, w subject word or CJK bigram; n kind of an event
 //	                    in a timeline that is no message
+//	a<number>           audit entry
 //	M<name>             schema version, known gaps, notes of retention
 //	z<number>           filler that expires at once; see garbage.go
 //

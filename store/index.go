@@ -17,6 +17,9 @@ func indexEntries(m *Message, rows []Recipient) [][]byte {
 	if d := e.Sender.Domain(); d != "" {
 		add(indexSenderDomain, term(d))
 	}
+	if e.Identity != "" {
+		add(indexIdentity, term(strings.ToLower(e.Identity)))
+	}
 	keys = append(keys, recipientEntries(m.ID, rows)...)
 	if e.MessageID != "" {
 		add(indexMessageID, term(e.MessageID))
@@ -121,15 +124,10 @@ func isCJK(r rune) bool {
 	return r >= 0x1100 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul)
 }
 
-// stateTerms gives the states that a word of a query means: a state by its name, or all states
-// under a label.
+// stateTerms gives the states that a word of a query means: all states under a label, or a state by its
+// name. "recalled" is both, and means what people see under it.
 func stateTerms(word string) []policy.State {
 	word = strings.ToLower(word)
-	for _, s := range policy.States {
-		if string(s) == word {
-			return []policy.State{s}
-		}
-	}
 	var states []policy.State
 	for _, s := range policy.States {
 		l := s.Label()
@@ -137,7 +135,15 @@ func stateTerms(word string) []policy.State {
 			states = append(states, s)
 		}
 	}
-	return states
+	if states != nil {
+		return states
+	}
+	for _, s := range policy.States {
+		if string(s) == word {
+			return []policy.State{s}
+		}
+	}
+	return nil
 }
 
 // labelWord is the first word of a label: delivering, failed, blocked, unknown, recalled; the two

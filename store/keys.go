@@ -25,6 +25,7 @@ const (
 	keyIntent    = 'w'
 	keyFiller    = 'z'
 	keyCount     = 'c'
+	keyAudit     = 'a'
 )
 
 // Kinds of indexes.
@@ -39,6 +40,7 @@ const (
 	indexWord            = 'w'
 	indexRecord          = 'n'
 	indexReference       = 'a'
+	indexIdentity        = 'p'
 )
 
 // maxTerm bounds a term of an index; longer ones are cut and found by their beginning.

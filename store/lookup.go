@@ -98,4 +98,30 @@ func (s *Store) Kept(name string) (value []byte, err error) {
 	return value, err
 }
 
+// KeptNames lists the names that begin with a prefix under which something is stored, in order.
+func (s *Store) KeptNames(prefix string) (names []string, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		key := keptKey(prefix)
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: key})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			names = append(names, string(it.Item().Key()[len(keptKey("")):]))
+		}
+		return nil
+	})
+	return names, err
+}
+
+// Drop removes what Keep stored under a name.
+func (s *Store) Drop(name string) error {
+	if err := s.door.enter(); err != nil {
+		return err
+	}
+	defer s.door.leave()
+	if err := s.db.Update(func(txn *badger.Txn) error { return txn.Delete(keptKey(name)) }); err != nil {
+		return fmt.Errorf("drop %s: %w", name, err)
+	}
+	return nil
+}
+
 func keptKey(name string) []byte { return append([]byte{keyMeta, 'k'}, name...) }

@@ -433,6 +433,10 @@ func (m *model) place(t *testing.T, seen Record) {
 	if !sameRecords([]Record{seen}, []Record{*r}) {
 		t.Fatalf("live: %+v, want %+v", seen, *r)
 	}
+	if (seen.Envelope != nil) != (r.Envelope != nil) || seen.Envelope != nil && !reflect.DeepEqual(seen.Envelope.Recipients, r.Envelope.Recipients) {
+		t.Fatalf("live: envelope %+v, want %+v", seen.Envelope, r.Envelope)
+	}
+	r.Envelope = nil // it is in no timeline
 	last := Record{Batch: m.batch, Position: m.position}
 	if seen.Batch == m.batch+1 {
 		last = Record{Batch: seen.Batch, Position: -1}
@@ -495,7 +499,7 @@ func (m *model) commit(c Change) (revision uint64, err error) {
 		x.row.Revision++
 	}
 	x.summarise(m.now)
-	m.journal = append(m.journal, Record{Message: c.Message, Events: news})
+	m.journal = append(m.journal, Record{Message: c.Message, Events: news, Envelope: c.Envelope})
 	return x.row.Revision, nil
 }
 
@@ -650,7 +654,9 @@ func (m *model) checkIndexes(t *testing.T, s *Store) {
 	}
 	ask("", func(*modelMessage) bool { return true })
 	for _, st := range policy.States {
-		ask("state:"+string(st), func(x *modelMessage) bool { return x.row.States[st] > 0 })
+		ask("state:"+string(st), func(x *modelMessage) bool {
+			return x.row.States[st] > 0 || st == policy.StateRecalled && x.row.States[policy.StateCanceled] > 0 // the label of both
+		})
 	}
 	for _, a := range modelSenders {
 		ask(`from:"`+strings.ReplaceAll(policy.Address(a).String(), `"`, "")+`"`, func(x *modelMessage) bool {

@@ -18,6 +18,8 @@ type freshRows struct {
 	mutations []mutation
 	revision  uint64
 	counts    counts
+	envelope  *policy.Envelope // a copy for subscribers
+	octets    int              // what the copy takes about, as it is encoded
 }
 
 func newFreshRows(c *Change) (*freshRows, error) {
@@ -56,6 +58,11 @@ func newFreshRows(c *Change) (*freshRows, error) {
 	for i := range rows {
 		put(recipientKey(m.ID, i), encode(&rows[i]))
 	}
+	for i := range f.mutations {
+		f.octets += len(f.mutations[i].value)
+	}
+	env.Recipients, env.References = slices.Clone(env.Recipients), slices.Clone(env.References)
+	f.envelope = &env
 	if b := c.Body; b != nil {
 		if len(b.rest) > 0 {
 			put(bodyKey(m.ID, b.chunks), b.rest)

@@ -14,6 +14,7 @@ type Query struct {
 	clauses       []clause
 	ids           []policy.ID // from id: with a whole ULID
 	after, before time.Time   // received in [after, before)
+	identity      string      // see OfIdentity
 }
 
 // A clause is a disjunction of index terms; a term may stand for all terms that begin with it.
@@ -23,6 +24,26 @@ type clauseTerm struct {
 	kind   byte
 	term   string
 	prefix bool
+}
+
+// OfIdentity narrows a query to the mail that is counted for somebody; nothing is for the empty identity.
+func (q Query) OfIdentity(identity string) Query {
+	q.identity = identity
+	return q.and(clause{{kind: indexIdentity, term: term(strings.ToLower(identity))}})
+}
+
+// OfDomains narrows a query to the mail of senders in one of the domains.
+func (q Query) OfDomains(domains []string) Query {
+	var c clause
+	for _, d := range domains {
+		c = append(c, addressClause(indexSender, indexSenderDomain, "@"+d)...)
+	}
+	return q.and(c)
+}
+
+func (q Query) and(c clause) Query {
+	q.clauses = append(slices.Clip(q.clauses), c)
+	return q
 }
 
 // queryHelp is part of every error, because the next question is always what would have been right.

@@ -145,7 +145,7 @@ func TestParseQuery(t *testing.T) {
 		"state:Failed":                  "s=never_queued|s=expired|s=bounced|s=async_bounced",
 		"state:已投递到对方邮箱":                "s=delivered_mailbox",
 		"state:remote":                  "s=relayed_remote",
-		"state:recalled to:b@x.org":     "s=canceled t=b@x.org",
+		"state:recalled to:b@x.org":     "s=canceled|s=recalled t=b@x.org",
 		"id:01arz3ndektsv4rrffq69g5fav": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
 		"after:2h before:1h":            "from 08:00 to 09:00",
 		"to:" + strings.Repeat("x", 300) + "@y.example": "t=" + strings.Repeat("x", maxTerm),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -136,7 +137,8 @@ func unixMilli(t time.Time) uint64 {
 
 func (q *Query) contains(m *Message) bool {
 	t := m.Envelope.Received
-	return (q.after.IsZero() || !t.Before(q.after)) && (q.before.IsZero() || t.Before(q.before))
+	return (q.after.IsZero() || !t.Before(q.after)) && (q.before.IsZero() || t.Before(q.before)) &&
+		(q.identity == "" || strings.EqualFold(m.Envelope.Identity, q.identity)) // its term may have been cut
 }
 
 // lastPossible sorts after every id.

@@ -53,6 +53,8 @@ type Store struct {
 	failure   atomic.Pointer[error]
 	stats     struct{ batches, commits atomic.Uint64 }
 
+	audit sync.Mutex // entries are linked one after the other
+
 	countsMu sync.Mutex
 	counts   map[int64]counts // by hour
 

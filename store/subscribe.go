@@ -12,8 +12,9 @@ import (
 	"github.com/sendgate/sendgate/policy"
 )
 
-// recentOctets bounds what the hub keeps in memory for subscribers, in octets of encoded events.
-const recentOctets = 1 << 20
+// recentOctets bounds what the hub keeps in memory for subscribers, in octets of encoded events and
+// envelopes.
+const recentOctets = 2 << 20
 
 // A hub keeps the newest batches and wakes subscribers.
 type hub struct {

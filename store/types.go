@@ -90,6 +90,10 @@ type Record struct {
 	Position int    // within the batch
 	Message  policy.ID
 	Events   []policy.Event
+	// Envelope is that of the change that stored the message, with its recipients: whoever follows the
+	// journal need not read a new message again. It is nil for every other change, and for what was read
+	// from disk (an old record of a subscription, a timeline). It is shared: nobody changes it.
+	Envelope *policy.Envelope
 }
 
 // DueMessage is an entry of the due index.

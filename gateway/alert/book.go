@@ -220,7 +220,7 @@ func (b *book) list(open bool) []Incident {
 // awaits gives the open incident in which a message waits for approval, or nil.
 func (b *book) awaits(id policy.ID) *Incident {
 	for _, in := range b.open {
-		if in.Kind == ApprovalWaiting && slices.Contains(in.Messages, id) {
+		if (in.Kind == ApprovalWaiting || in.Kind == PulledBack) && slices.Contains(in.Messages, id) {
 			return in
 		}
 	}

@@ -81,6 +81,10 @@ func (o Occurrence) of(e *policy.Envelope, ev *policy.Event, f policy.Finding) (
 			o.Kind, o.Severity = Hijack, Critical
 		}
 		return o, (f.Decided || f.Warn) && ev.Kind != policy.Released
+	case f.Kind == "pulled_back":
+		// of the account, not of the message: who has it may not be its owner
+		o.Kind, o.Rule, o.Window, o.Until, o.Mailbox = PulledBack, f.Source, 0, f.Next, ""
+		return o, f.Decided && ev.Kind != policy.Released
 	case f.Decided && f.Action == policy.Approval:
 		o.Kind = ApprovalWaiting
 		return o, ev.Kind != policy.Released
@@ -122,6 +126,9 @@ func (p People) act(ev *policy.Event) []Occurrence {
 	switch ev.Kind {
 	case policy.Suspended:
 		o.Kind, o.Text = Suspended, because(policy.Label{EN: "Suspended by " + ev.Actor, ZH: "由 " + ev.Actor + " 暂停"}, ev.Reason)
+		if ev.Actor == anomaly {
+			o.automatic(ev)
+		}
 		return []Occurrence{o}
 	case policy.Unsuspended:
 		over := o
@@ -133,6 +140,21 @@ func (p People) act(ev *policy.Event) []Occurrence {
 		return []Occurrence{o}
 	}
 	return nil
+}
+
+// anomaly is who suspends accounts that behave as if somebody else used them, and the kind of the findings.
+const anomaly = "anomaly"
+
+// automatic tells of a suspension that nobody has decided on.
+func (o *Occurrence) automatic(ev *policy.Event) {
+	o.Severity, o.Text = Critical, policy.Label{EN: "Suspended automatically", ZH: "系统自动暂停"}
+	o.Finding = policy.Finding{Kind: anomaly}
+	if len(ev.Findings) == 0 || ev.Findings[0].Detail == (policy.Label{}) {
+		return
+	}
+	detail := ev.Findings[0].Detail
+	o.Text.EN += ". " + detail.EN
+	o.Text.ZH += "。" + detail.ZH
 }
 
 func because(l policy.Label, reason string) policy.Label {

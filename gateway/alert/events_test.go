@@ -120,6 +120,10 @@ func TestWhatEventsTell(t *testing.T) {
 		"a domain that could not be looked up": {e, event(policy.Refused, policy.Finding{Rule: "domains", Kind: "domain", Decided: true, Action: policy.Defer}), nil},
 		"refused while suspended": {e, event(policy.Refused, policy.Finding{Rule: "suspended", Kind: "suspension", Key: "ann", Decided: true, Action: policy.Defer, Next: soon}), []string{
 			"suspended of ann: defer until 13:00"}},
+		"pulled back": {e, event(policy.ApprovalRequested,
+			policy.Finding{Rule: "pulled back", Kind: "pulled_back", Key: "ann", Source: "01KAHGZT7QX2Y8V4B6N3M5K9WC", Decided: true, Action: policy.Approval, Next: soon},
+			policy.Finding{Rule: "pulled back", Kind: "approval", Action: policy.Reject, Next: soon}), []string{
+			"pulled_back of ann under 01KAHGZT7QX2Y8V4B6N3M5K9WC: approval until 13:00"}},
 		"the hold":             {e, event(policy.Held, policy.Finding{Rule: "default", Kind: "hold", Decided: true, Action: policy.Hold}), nil},
 		"from the null sender": {&policy.Envelope{Identity: "ann"}, event(policy.Held, over(policy.Hold)), nil},
 		"inbound":              {&policy.Envelope{Identity: "ann", Sender: "x@elsewhere.example", Direction: policy.Inbound}, event(policy.Held, over(policy.Hold)), nil},
@@ -154,6 +158,9 @@ func TestTextsOfActs(t *testing.T) {
 		{policy.Event{Kind: policy.Overridden, Rule: "day", Amount: 500}, policy.Label{EN: "500 under day", ZH: "day 调整为 500"}},
 		{policy.Event{Kind: policy.Overridden, Rule: "day"}, policy.Label{EN: "As for everybody again under day", ZH: "day 恢复为默认限额"}},
 		{policy.Event{Kind: policy.Suspended, Actor: "api:ops", Reason: "password leaked"}, policy.Label{EN: "Suspended by api:ops: password leaked", ZH: "由 api:ops 暂停：password leaked"}},
+		{policy.Event{Kind: policy.Suspended, Actor: "anomaly", Reason: "60 strangers", Findings: []policy.Finding{{Detail: policy.Label{EN: "60 strangers", ZH: "60 个陌生收件人"}}}},
+			policy.Label{EN: "Suspended automatically. 60 strangers", ZH: "系统自动暂停。60 个陌生收件人"}},
+		{policy.Event{Kind: policy.Suspended, Actor: "anomaly"}, policy.Label{EN: "Suspended automatically", ZH: "系统自动暂停"}},
 		{policy.Event{Kind: policy.Suspended, Actor: "api:ops"}, policy.Label{EN: "Suspended by api:ops", ZH: "由 api:ops 暂停"}},
 	} {
 		if got := people(t).Occurrences(policy.ID{}, nil, []policy.Event{tt.ev})[0].Text; got != tt.want {

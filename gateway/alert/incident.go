@@ -88,7 +88,7 @@ func begin(id policy.ID, o *Occurrence) *Incident {
 	t := o.Kind.trait()
 	return &Incident{
 		ID: id.String(), Kind: o.Kind, Subject: o.Subject, Rule: o.Rule, Window: o.Window, Severity: t.severity,
-		Title: about(t.title, o.Subject), Advice: t.proposal(o.Subject), Opened: o.Time,
+		Title: about(t.title, o.Subject), Advice: t.proposal(o.Subject, o.Rule), Opened: o.Time,
 	}
 }
 

@@ -18,15 +18,17 @@ const (
 	ApprovalExpired Kind = "approval_expired"
 	Suspended       Kind = "suspended"
 	Unsuspended     Kind = "unsuspended"
+	PulledBack      Kind = "pulled_back" // what a suspended sender had held or queued waits for a person
 	BoostGiven      Kind = "boost_given"
 	DomainRefused   Kind = "domain_refused" // many recipients in domains that do not exist
 	UnknownRate     Kind = "unknown_rate"   // too many recipients of which nothing is known
 	TrackingGap     Kind = "tracking_gap"   // a log or a mailbox cannot be read
 	DiskLow         Kind = "disk_low"
-	Campaign        Kind = "campaign" // many similar messages
-	Hijack          Kind = "hijack"   // an account behaves as if somebody else used it
-	Digest          Kind = "digest"   // of notices only: what there was no room for
-	Test            Kind = "test"     // of notices only
+	Campaign        Kind = "campaign"    // many similar messages
+	Hijack          Kind = "hijack"      // an account behaves as if somebody else used it
+	MassRecall      Kind = "mass_recall" // an ordinary account takes back a lot of mail
+	Digest          Kind = "digest"      // of notices only: what there was no room for
+	Test            Kind = "test"        // of notices only
 )
 
 // Severity says how much an incident matters.
@@ -47,7 +49,7 @@ type trait struct {
 	title    policy.Label // what happened; the subject is put behind it
 	own      policy.Label // the title for the sender; empty: the sender is not told
 	advice   policy.Label // to the administrators
-	command  string       // that the advice proposes; the subject takes the place of IDENTITY
+	command  string       // that the advice proposes; the subject takes the place of IDENTITY, the rule that of BATCH
 	from     int          // occurrences before anybody is told, when more than one
 	standing bool         // it does not end because nothing more comes
 	act      bool         // somebody's deed: each is told by itself
@@ -93,6 +95,11 @@ var traits = map[Kind]trait{
 		severity: Info, title: policy.Label{EN: "May send again", ZH: "已恢复发送"},
 		own: policy.Label{EN: "You may send to other organisations again", ZH: "您已可以重新对外发送邮件"}, act: true,
 	},
+	PulledBack: {
+		severity: Critical, title: policy.Label{EN: "Mail of a suspended sender was pulled back", ZH: "已撤回被暂停发件人的邮件"},
+		advice:  policy.Label{EN: "Look at the mail, then let all of it go or take all of it back", ZH: "请查看这些邮件，然后整批放行或撤回"},
+		command: "sendgate approvals --batch BATCH", standing: true,
+	},
 	BoostGiven: {
 		severity: Info, title: policy.Label{EN: "Limit changed for one sender", ZH: "发件人限额已调整"},
 		own: policy.Label{EN: "Your sending limit was changed", ZH: "您的发送限额已调整"}, act: true,
@@ -117,6 +124,11 @@ var traits = map[Kind]trait{
 	Campaign: {
 		severity: Warning, title: policy.Label{EN: "Many similar messages", ZH: "大量相似邮件"},
 		advice: policy.Label{EN: "Look at the sample and decide on all of them at once", ZH: "请查看样本后统一处理"},
+	},
+	MassRecall: {
+		severity: Warning, title: policy.Label{EN: "An account takes back a lot of mail", ZH: "账号大量撤回邮件"},
+		advice:  policy.Label{EN: "Somebody who uses the account may wipe the traces: ask the owner, and see what was taken back", ZH: "可能是盗用者在清除痕迹：请向账号所有者核实，并查看撤回记录"},
+		command: "sendgate recalls",
 	},
 	Hijack: {
 		severity: Critical, title: policy.Label{EN: "An account behaves as if somebody else used it", ZH: "账号疑似被盗用"},

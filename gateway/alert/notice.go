@@ -50,13 +50,16 @@ func about(title policy.Label, subject string) policy.Label {
 var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9@._+:-]{0,253}$`)
 
 // proposal is the advice with its command.
-func (t trait) proposal(subject string) policy.Label {
+func (t trait) proposal(subject, rule string) policy.Label {
 	if t.command == "" {
 		return t.advice
 	}
 	command := t.command
 	if plainName.MatchString(subject) {
 		command = strings.Replace(command, "IDENTITY", subject, 1)
+	}
+	if plainName.MatchString(rule) {
+		command = strings.Replace(command, "BATCH", rule, 1)
 	}
 	return policy.Label{EN: t.advice.EN + ": " + command, ZH: t.advice.ZH + "：" + command}
 }
@@ -95,7 +98,11 @@ func (n *Notice) fact(en, zh, value string) {
 func (in *Incident) facts(n *Notice) {
 	f := &in.Finding
 	n.fact("About", "对象", in.Subject)
-	n.fact("Rule", "规则", in.Rule)
+	if in.Kind == PulledBack {
+		n.fact("Batch", "批次", in.Rule)
+	} else {
+		n.fact("Rule", "规则", in.Rule)
+	}
 	if f.Limit > 0 {
 		n.fact("Used", "已用", fmt.Sprintf("%d / %d", f.Used, f.Limit))
 	}

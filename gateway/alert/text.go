@@ -13,7 +13,7 @@ func (in *Incident) outcome() policy.Label {
 		return policy.Label{}
 	}
 	switch in.Kind {
-	case ApprovalWaiting:
+	case ApprovalWaiting, PulledBack:
 		return in.messages("wait for a person", "waits for a person", "等待审批")
 	case ApprovalExpired:
 		if in.Outcome == policy.Pass {
@@ -76,10 +76,17 @@ func (o *Occurrence) explain(now time.Time) []policy.Label {
 			ZH: "您的邮件未在期限内审批，现已自动发送，您无需操作。",
 		}}
 	case Suspended:
-		return []policy.Label{o.suspension(now), {
+		why := policy.Label{
 			EN: "Mail within the organisation still goes. If you do not know why, ask the administrators.",
 			ZH: "内部邮件不受影响。如不清楚原因，请联系管理员。",
-		}}
+		}
+		if o.Finding.Kind == anomaly {
+			why = policy.Label{
+				EN: "It was used in a way that is unusual for it. If that was not you, change your password and tell the administrators. Mail within the organisation still goes; what you have sent before may wait until an administrator has looked at it.",
+				ZH: "该账号的发信行为异常。如非本人操作，请立即修改密码并联系管理员。内部邮件不受影响；此前尚未发出的邮件可能需经管理员审核后发送。",
+			}
+		}
+		return []policy.Label{o.suspension(now), why}
 	}
 	return []policy.Label{o.text()}
 }

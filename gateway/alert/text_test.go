@@ -54,8 +54,17 @@ func everyKind() map[string]Occurrence {
 		"approval_expired-pass":   limit(func(o *Occurrence) { o.Kind, o.Outcome = ApprovalExpired, policy.Pass }),
 		"suspended":               ann(Suspended, text("Suspended by api:ops: password leaked", "由 api:ops 暂停：password leaked")),
 		"suspended-until":         ann(Suspended, func(o *Occurrence) { o.Until = tomorrow }),
-		"unsuspended":             ann(Unsuspended, text("The suspension is over.", "暂停已解除。")),
-		"boost_given":             ann(BoostGiven, text("500 more under day until 2026-03-03 08:00", "day 临时增加 500，至 2026-03-03 08:00")),
+		"suspended-automatic": ann(Suspended, func(o *Occurrence) {
+			o.Until = tomorrow
+			o.automatic(&policy.Event{Findings: []policy.Finding{{Detail: policy.Label{
+				EN: "Unusual for this account (score 9): 60 strangers in an hour", ZH: "该账号行为异常（评分 9）：一小时内 60 个陌生收件人"}}}})
+		}),
+		"pulled_back": ann(PulledBack, func(o *Occurrence) {
+			o.Rule, o.Until, o.Outcome, o.Message, o.Sample, o.Mailbox = "01KAHGZT7QX2Y8V4B6N3M5K9WC", tomorrow, policy.Approval, message(1), "offer", ""
+			text("Pulled back: ann was suspended at 12:00", "已撤回待审：ann 于 12:00 被暂停对外发送邮件")(o)
+		}),
+		"unsuspended": ann(Unsuspended, text("The suspension is over.", "暂停已解除。")),
+		"boost_given": ann(BoostGiven, text("500 more under day until 2026-03-03 08:00", "day 临时增加 500，至 2026-03-03 08:00")),
 		"domain_refused": ann(DomainRefused, func(o *Occurrence) {
 			o.Outcome, o.Message, o.Sample = policy.Reject, message(1), "offer"
 			o.Finding = policy.Finding{Rule: "domains", Kind: "domain", Detail: policy.Label{EN: "gmial.com does not exist", ZH: "域名 gmial.com 不存在"}}
@@ -68,6 +77,10 @@ func everyKind() map[string]Occurrence {
 		"disk_low":     ann(DiskLow, func(o *Occurrence) { o.Subject = ""; text("1.2 GiB are left", "剩余 1.2 GiB")(o) }),
 		"campaign":     ann(Campaign, text("212 recipients in 10 minutes", "10 分钟内 212 个收件人")),
 		"hijack":       ann(Hijack, text("Three countries in an hour", "一小时内来自三个国家")),
+		"mass_recall": ann(MassRecall, func(o *Occurrence) {
+			o.Mailbox = ""
+			text("Mail to 34 recipients within an hour was asked back", "一小时内请求撤回发给 34 个收件人的邮件")(o)
+		}),
 		"unknown_kind": ann("weather", text("It rains", "下雨")),
 		"shell":        ann(Hijack, func(o *Occurrence) { o.Subject = "x;reboot" }),
 	}

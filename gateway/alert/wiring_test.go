@@ -87,7 +87,7 @@ func await(t *testing.T, what string, ok func() bool) {
 
 var kinds = []alert.Kind{
 	alert.LimitWarning, alert.LimitExceeded, alert.ApprovalWaiting, alert.ApprovalExpired, alert.Suspended, alert.Unsuspended, alert.BoostGiven,
-	alert.DomainRefused, alert.UnknownRate, alert.TrackingGap, alert.DiskLow, alert.Campaign, alert.Hijack,
+	alert.DomainRefused, alert.UnknownRate, alert.TrackingGap, alert.DiskLow, alert.Campaign, alert.Hijack, alert.PulledBack, alert.MassRecall,
 }
 
 // Everything together: a message that a limit holds, and one of each kind, on a real store. A hook

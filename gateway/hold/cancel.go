@@ -88,11 +88,7 @@ func (s *Scheduler) takeBack(ctx context.Context, v *snapshot, recipients []stor
 		return err
 	}
 	s.log.canceled(&v.message, recipients, reason, who)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.busy[id]; t != nil {
-		t.snapshot, t.canceled = nil, true
-	}
+	s.reread(id)
 	return nil
 }
 
@@ -136,7 +132,7 @@ func code(r *store.Recipient, flying, raced bool) Code {
 		return RemovedFromQueue
 	case policy.StateOffered:
 		return WaitingInFlight
-	case policy.StateCanceled:
+	case policy.StateCanceled, policy.StateRecalled:
 		return AlreadyRecalled
 	case policy.StateBounced, policy.StateExpired, policy.StateAsyncBounced, policy.StateBlocked, policy.StateNeverQueued:
 		return NeverDelivered

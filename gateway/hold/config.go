@@ -14,8 +14,28 @@ type Config struct {
 	// CatchUp spreads what became due while sendgate was down: so many messages per second.
 	CatchUp int `yaml:"catch_up"`
 	// LongestHold bounds what a person may ask for when holding a message longer, from that moment.
-	LongestHold time.Duration `yaml:"longest_hold"`
+	LongestHold time.Duration  `yaml:"longest_hold"`
+	PullBack    PullBackConfig `yaml:"pull_back"`
 }
+
+// PullBackConfig says what becomes of mail that waits, in a hold or in a queue, when its sender is suspended
+// from sending to other organisations: it is put up for approval, all of it as one batch.
+type PullBackConfig struct {
+	// After says after which suspensions: those of the rules about hijacked accounts, any, or never.
+	After PullBackAfter `yaml:"after"`
+	// Expires is how long a person has to look at it; what nobody has approved then goes back to its sender.
+	Expires time.Duration `yaml:"expires"`
+}
+
+// PullBackAfter says after which suspensions mail is pulled back.
+type PullBackAfter string
+
+// The values of PullBackConfig.After.
+const (
+	PullBackAnomaly PullBackAfter = "anomaly"
+	PullBackAny     PullBackAfter = "any"
+	PullBackNever   PullBackAfter = "never"
+)
 
 // RetryConfig says when a delivery that failed for now is tried again, and when it is given up.
 type RetryConfig struct {
@@ -43,6 +63,7 @@ func DefaultConfig() Config {
 			ExpireAfter: 120 * time.Hour, DelayNoticeAfter: 4 * time.Hour,
 		},
 		Workers: 20, CatchUp: 50, LongestHold: 24 * time.Hour,
+		PullBack: PullBackConfig{After: PullBackAnomaly, Expires: 72 * time.Hour},
 	}
 }
 
@@ -58,6 +79,14 @@ func (c *Config) Validate() error {
 	}
 	if c.LongestHold < policy.MaxHold || c.LongestHold > 30*24*time.Hour {
 		faults.Add("longest_hold", c.LongestHold, "must be between %v and 720h", policy.MaxHold)
+	}
+	switch c.PullBack.After {
+	case PullBackAnomaly, PullBackAny, PullBackNever:
+	default:
+		faults.Add("pull_back.after", string(c.PullBack.After), "must be anomaly, any or never")
+	}
+	if c.PullBack.Expires < time.Hour || c.PullBack.Expires > 30*24*time.Hour {
+		faults.Add("pull_back.expires", c.PullBack.Expires, "must be between 1h and 720h")
 	}
 	return faults.Err()
 }

@@ -32,6 +32,8 @@ func TestFaultsAreReportedAtOnce(t *testing.T) {
 		"workers: 0: must be between 1 and 1000",
 		"catch_up: 0: must be at least 1 message per second",
 		"longest_hold: 1m0s: must be between 15m0s and 720h",
+		"pull_back.after: : must be anomaly, any or never",
+		"pull_back.expires: 0s: must be between 1h and 720h",
 	}
 	err := c.Validate()
 	if err == nil {

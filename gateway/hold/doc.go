@@ -18,6 +18,9 @@
 // until the gate's own time or until ReleaseAdmitted. What needs approval waits for Approve; when nobody
 // does until its time is over, it goes or is returned to its sender, as the request says (approval.go).
 //
+// PullBack puts what is held or queued up for approval, when its sender turns out not to be himself
+// (pullback.go).
+//
 // What was deferred goes back into the timetable. person.go, cancel.go and resend.go are what people
 // ask for: a resend makes new rows, which wait in our queue as after a release.
 //

@@ -45,6 +45,10 @@ func (l mailLog) canceled(m *store.Message, recipients []store.Recipient, reason
 	l.log.Info("canceled", message(m, addresses(recipients, nil), zap.String("reason", reason), zap.String("actor", who))...)
 }
 
+func (l mailLog) pulledBack(m *store.Message, recipients []store.Recipient, e *policy.Event) {
+	l.log.Info("pulled_back", message(m, addresses(recipients, nil), zap.String("batch", e.Subject), zap.String("reason", e.Reason))...)
+}
+
 func (l mailLog) resent(m *store.Message, recipients []store.Recipient, reason, who string) {
 	l.log.Info("resent", message(m, addresses(recipients, nil), zap.String("reason", reason), zap.String("actor", who))...)
 }

@@ -141,6 +141,7 @@ func TestCancelSaysWhatItDidForEach(t *testing.T) {
 		{policy.StateQueued, true, false, WaitingInFlight},
 		{policy.StateOffered, false, false, WaitingInFlight},
 		{policy.StateCanceled, false, false, AlreadyRecalled},
+		{policy.StateRecalled, false, false, AlreadyRecalled},
 		{policy.StateBounced, false, false, NeverDelivered},
 		{policy.StateExpired, false, false, NeverDelivered},
 		{policy.StateAsyncBounced, false, false, NeverDelivered},

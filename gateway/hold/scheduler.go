@@ -64,7 +64,7 @@ type task struct {
 	pause time.Duration
 	// touched is set when somebody committed something meanwhile: look again when the task ends.
 	touched bool
-	// canceled is set when recipients were taken back meanwhile: a snapshot may be from before.
+	// canceled is set when recipients were taken or pulled back meanwhile: a snapshot may be from before.
 	canceled bool
 }
 

@@ -18,6 +18,7 @@ const actor = "smtp"
 // begin takes MAIL.
 func (s *session) begin(from string, m *gomilter.Modifier) reply {
 	s.mail = s.newTransaction(from, m.Macros["{auth_authen}"], m.Macros["{mail_addr}"])
+	s.mail.signedIn()
 	s.note(m)
 	if !s.asked(s.mail, gomilter.OptNoMailReply) {
 		return reply{}
@@ -36,6 +37,7 @@ func (s *session) recipient(to string, m *gomilter.Modifier) reply {
 	s.note(m)
 	t := s.mail
 	if t == nil || !t.outbound() {
+		s.overhear(t, to, fallback)
 		return reply{}
 	}
 	address, err := s.address(to, fallback)
@@ -94,6 +96,7 @@ func (s *session) end(m *gomilter.Modifier) reply {
 		t.settings.Reports(t.report.raw)
 	}
 	if !t.outbound() {
+		t.tell(s.milter.clock())
 		s.milter.metrics.saw("inbound")
 		return reply{}
 	}
@@ -113,7 +116,7 @@ func (s *session) end(m *gomilter.Modifier) reply {
 	t.id, t.decided = s.milter.journal.NewID(), true
 	return s.obey(ctx, t, t.settings.Engine.Decide(ctx, policy.Submission{
 		Time: t.envelope.Received, Envelope: &t.envelope, ID: t.id, Digest: t.digest(), Trusted: true, Header: t.header.values,
-		Content: t.reading.content(),
+		Content: t.reading.content(), Head: t.reading.beginning(),
 	}), m)
 }
 

@@ -21,6 +21,12 @@
 // owns it, and nothing is told to anybody that depends on the note. A crash in between loses the
 // note, not the mail. At most 256 notes are under way; then sessions wait, too.
 //
+// An instruction for sendgate itself (policy.Discard) is committed as accepted and canceled, and then
+// discarded: its client is told that it was accepted.
+//
+// Of inbound mail, who wrote to whom is told to a [Hearer] at its end; who sends with a login and from
+// where is told at MAIL. Neither is waited for.
+//
 // # Content
 //
 // With Needs.Content outbound mail, but not the null sender's, is read as it comes in (package content,

@@ -13,6 +13,8 @@ import (
 // obey does what the rules say.
 func (s *session) obey(ctx context.Context, t *transaction, v policy.Verdict, m *gomilter.Modifier) reply {
 	switch v.Action {
+	case policy.Discard:
+		return s.swallow(ctx, t, v)
 	case policy.Reject, policy.Defer:
 		return s.refuse(ctx, t, replyTo(v), v)
 	case policy.Approval:
@@ -67,6 +69,18 @@ func (s *session) keep(ctx context.Context, t *transaction, v policy.Verdict, m 
 	// Postfix cuts the reason to 100 octets. Nothing is sent before the answer, so it cannot fail.
 	_ = m.Quarantine(fmt.Sprintf("sendgate %s %s", t.id, reason))
 	return reply{}, true
+}
+
+// swallow ends a message that was an instruction for sendgate itself: its client is told that it was accepted,
+// and it goes nowhere.
+func (s *session) swallow(ctx context.Context, t *transaction, v policy.Verdict) reply {
+	canceled := policy.Event{Kind: policy.Canceled, Rule: v.Rule, Reason: v.Reason}
+	if _, err := s.milter.journal.Commit(ctx, s.change(t, accepted(v), canceled)); err != nil {
+		return s.undecided(t, fmt.Errorf("take an instruction: %w", err))
+	}
+	s.milter.metrics.saw("discarded")
+	s.logDiscarded(t, v)
+	return replyDiscard
 }
 
 // accepted is the first event of a message that goes on or is held.

@@ -23,6 +23,10 @@ func (s *session) logPassed(t *transaction, v policy.Verdict) {
 	s.milter.log.Info("passed", append(s.facts(t), zap.String("rule", v.Rule), zap.Strings("shadow", v.Shadow))...)
 }
 
+func (s *session) logDiscarded(t *transaction, v policy.Verdict) {
+	s.milter.log.Info("discarded", append(s.facts(t), zap.String("rule", v.Rule), zap.String("reason", v.Reason))...)
+}
+
 // logReturned is about a message that came back.
 func (s *session) logReturned(t *transaction) { s.milter.log.Info("returned", s.facts(t)...) }
 

@@ -10,7 +10,7 @@ import (
 type metrics struct {
 	sessions prometheus.Counter
 	open     prometheus.GaugeFunc
-	messages *prometheus.CounterVec // by outcome: held, approval, passed, returned, refused, undecided, inbound
+	messages *prometheus.CounterVec // by outcome: held, approval, passed, discarded, returned, refused, undecided, inbound
 	refused  *prometheus.CounterVec // by code
 	lost     prometheus.Counter
 }

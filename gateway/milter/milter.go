@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,10 @@ type Settings struct {
 	Directory *policy.Directory
 	Needs     Needs
 	Reports   Reports // nil when nobody reads them; with it Needs.Body is wanted
+	// SignedIn is told who sends with a login, and from where, for each message. It must not block. Nil when
+	// nobody wants to know.
+	SignedIn func(identity string, client netip.Addr)
+	Hearer   Hearer // nil when nobody listens to inbound mail
 }
 
 // Needs says what must be seen or answered before the end of a message. Each costs time. It is
@@ -46,6 +51,9 @@ type Needs struct {
 	// Content hands what a message says to the engine; the body is asked for as with Body. It costs the
 	// work of package content for each outbound message.
 	Content bool
+	// Head says of which messages the engine sees the beginning as it came (policy.Submission.Head), with
+	// Content only. Nil is of none.
+	Head func(to []policy.Recipient, subject string) bool
 	// Fields: rules may add fields to the header; they are left out where that was not agreed upon.
 	Fields bool
 }

@@ -318,6 +318,23 @@ func TestPostfix(t *testing.T) {
 			t.Errorf("state %s", m.State())
 		}
 	})
+	t.Run("an instruction goes nowhere", func(t *testing.T) {
+		settings := l.settings
+		settings.Engine = fixed(func(policy.Submission) policy.Verdict {
+			return policy.Verdict{Action: policy.Discard, Rule: "recall by mail"}
+		})
+		l.milter.Reload(settings)
+		c := p.dial()
+		queueID := c.message("alice@corp.test", "recall@corp.test")
+		if m := stored(t, l.committed(queueID).Message); m.State() != policy.StateCanceled {
+			t.Errorf("state %s", m.State())
+		}
+		eventually(t, "Postfix says so", func() bool { return strings.Contains(p.log(), queueID+": milter-discard: END-OF-MESSAGE") })
+		if q, ok := p.queue()[queueID]; ok {
+			t.Errorf("it is in %q", q)
+		}
+		l.committed(c.message("alice@corp.test", "recall@corp.test")) // the session goes on
+	})
 	t.Run("one rejected recipient among three", func(t *testing.T) {
 		settings := l.settings
 		settings.Engine = refusing

@@ -20,7 +20,11 @@ type reading struct {
 	extractor extractor // nil after a panic
 	log       *zap.Logger
 	inBody    bool
+	head      []byte // nil where nobody asks for it
 }
+
+// maxHead bounds what is kept of the beginning.
+const maxHead = 256 << 10
 
 // read begins a reading, of outbound mail that is not the null sender's, if the body comes at all.
 func (s *session) read(settings *Settings) *reading {
@@ -35,6 +39,32 @@ func (r *reading) field(name, value string) {
 	if r != nil {
 		r.write([]byte(name + ": " + value + "\r\n"))
 	}
+}
+
+// readBody hands a piece of the body to who reads, and keeps the beginning where somebody asks for it.
+func (t *transaction) readBody(chunk []byte) {
+	r := t.reading
+	if r == nil {
+		return
+	}
+	if wants := t.settings.Needs.Head; !r.inBody && wants != nil && wants(t.envelope.Recipients, t.header.first("Subject")) {
+		for _, f := range t.header.fields {
+			r.head = append(r.head, f.name+": "+f.value+"\r\n"...)
+		}
+		r.head = append(r.head, "\r\n"...)
+	}
+	if r.head != nil {
+		r.head = append(r.head, chunk[:max(0, min(len(chunk), maxHead-len(r.head)))]...)
+	}
+	r.body(chunk)
+}
+
+// beginning is what was kept, nil for nothing.
+func (r *reading) beginning() []byte {
+	if r == nil {
+		return nil
+	}
+	return r.head
 }
 
 // body takes a piece of the body.

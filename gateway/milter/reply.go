@@ -11,7 +11,8 @@ import (
 	"github.com/sendgate/sendgate/store"
 )
 
-// A reply is the answer to an event. The zero reply lets the dialogue go on; every other one refuses.
+// A reply is the answer to an event. The zero reply lets the dialogue go on, replyDiscard ends the message as
+// if it were delivered, and every other one refuses.
 // It is always a value, never nil and never one of the library's constants, after which the library
 // would forget the session.
 type reply struct {
@@ -27,6 +28,7 @@ var (
 	replyNoMore   = reply{452, "4.5.3", "Too many recipients for one message"} // at RCPT: the rest may follow
 	replyTooMany  = reply{554, "5.5.3", "Too many recipients for one message"} // at the end: all or nothing
 	replyPolicy   = reply{550, "5.7.1", "Message refused by policy"}
+	replyDiscard  = reply{text: "discarded"}
 	replyPostpone = reply{451, "4.7.1", "Message postponed by policy, try again later"}
 )
 
@@ -40,7 +42,10 @@ func (r reply) String() string { return fmt.Sprintf("%d %s %s", r.code, r.status
 // its codes differ, and reads %% as a percent sign, as Sendmail does, which formats the text
 // (quirk test TestQuirkReplyTextIsNotEscaped).
 func (r reply) Response() *gomilter.Message {
-	if !r.refuses() {
+	switch {
+	case r == replyDiscard:
+		return &gomilter.Message{Code: byte(gomilter.ActDiscard)}
+	case !r.refuses():
 		return &gomilter.Message{Code: byte(gomilter.ActContinue)}
 	}
 	text := r.String()

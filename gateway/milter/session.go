@@ -84,7 +84,7 @@ func (s *session) BodyChunk(chunk []byte, m *gomilter.Modifier) (gomilter.Respon
 			s.mail.hash.Write(chunk)
 		}
 		s.mail.report.body(chunk)
-		s.mail.reading.body(chunk)
+		s.mail.readBody(chunk)
 	}
 	s.note(m)
 	return s.goOn(gomilter.OptNoBodyReply)

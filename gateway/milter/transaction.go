@@ -26,6 +26,7 @@ type transaction struct {
 	tooMany  bool      // recipients
 	report   *report
 	reading  *reading
+	heard    *heard // of inbound mail; nil where nobody listens
 }
 
 var (
@@ -48,6 +49,7 @@ func (s *session) newTransaction(path, login, fallback string) *transaction {
 		t.report = &report{}
 	}
 	if login == "" && !contains(settings.Config.Networks, s.client) {
+		t.heard = s.hear(settings, path, fallback)
 		return t
 	}
 	e := &t.envelope

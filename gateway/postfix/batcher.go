@@ -15,6 +15,7 @@ var ErrClosed = errors.New("the batcher is closed")
 
 // A Requester carries out requests for many messages; [Helper] is one.
 type Requester interface {
+	Hold(ctx context.Context, messages []Identity) ([]Result, error)
 	Release(ctx context.Context, messages []Identity) ([]Result, error)
 	Delete(ctx context.Context, messages []Identity) ([]Result, error)
 }
@@ -22,6 +23,7 @@ type Requester interface {
 // A Batcher makes one request of what many callers want for one message each, at most every 100 ms
 // for each verb: 5,000 releases at once are a handful of requests.
 type Batcher struct {
+	hold    lane
 	release lane
 	remove  lane
 	stop    context.CancelFunc
@@ -32,10 +34,14 @@ type Batcher struct {
 func NewBatcher(r Requester) *Batcher {
 	ctx, stop := context.WithCancel(context.Background())
 	b := &Batcher{stop: stop}
+	b.hold = lane{ctx: ctx, ask: r.Hold, running: &b.running}
 	b.release = lane{ctx: ctx, ask: r.Release, running: &b.running}
 	b.remove = lane{ctx: ctx, ask: r.Delete, running: &b.running}
 	return b
 }
+
+// Hold is [Helper.Hold] for one message, with contexts as for Release.
+func (b *Batcher) Hold(ctx context.Context, m Identity) (Result, error) { return b.hold.do(ctx, m) }
 
 // Release is [Helper.Release] for one message. A caller whose context ends before the request was
 // sent has asked for nothing; afterwards the message is released all the same.
@@ -48,6 +54,7 @@ func (b *Batcher) Delete(ctx context.Context, m Identity) (Result, error) { retu
 
 // Close breaks off what is under way and waits for it. Callers get an error.
 func (b *Batcher) Close() {
+	b.hold.close()
 	b.release.close()
 	b.remove.close()
 	b.stop()

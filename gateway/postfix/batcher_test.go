@@ -19,6 +19,10 @@ type asked struct {
 	fail  error
 }
 
+func (a *asked) Hold(ctx context.Context, messages []Identity) ([]Result, error) {
+	return a.Release(ctx, messages)
+}
+
 func (a *asked) Release(ctx context.Context, messages []Identity) ([]Result, error) {
 	a.mu.Lock()
 	a.sizes, a.times = append(a.sizes, len(messages)), append(a.times, time.Now())

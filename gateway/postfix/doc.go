@@ -49,7 +49,8 @@
 //
 // A held message without a queue file was never queued, when nobody has seen it in the hold queue
 // within a minute; seen before, it was released or deleted by hand. One in another queue was released
-// by hand. One that still lies in the hold queue although it was taken back is deleted. The journal
+// by hand. One that still lies in the hold queue although it was taken back is deleted. One that waits for
+// approval because it was pulled back, and that Postfix has not held since, is held now, or gone. The journal
 // keeps up to when the queue was listed, so that a new process can tell the first from the second; of
 // mail received in the last 20 s before a crash and then let go by hand it believes the first.
 //

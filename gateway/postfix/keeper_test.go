@@ -86,6 +86,16 @@ func (s *shelf) Read(_ context.Context, want Identity) (Envelope, *Content, erro
 	return f, &Content{answer: &answer{conn: ours, unwatch: func() bool { return theirs.Close() == nil }}, rest: []byte(s.content), err: io.EOF}, nil
 }
 
+func (s *shelf) Hold(_ context.Context, messages []Identity) ([]Result, error) {
+	return s.act("hold", messages, func(f *Envelope) Outcome {
+		if s.vanishing[f.ID] {
+			return NotFound
+		}
+		f.Queue = holdQueue
+		return Held
+	})
+}
+
 func (s *shelf) Release(_ context.Context, messages []Identity) ([]Result, error) {
 	return s.act("release", messages, func(f *Envelope) Outcome {
 		if f.Queue != holdQueue {

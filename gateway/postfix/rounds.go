@@ -166,6 +166,11 @@ func (k *Keeper) explain(ctx context.Context, m *store.Message) error {
 		return err
 	case q != nil && (q.Queue == holdQueue || q.Queue == "incoming"): // it is there, or on its way
 		return nil
+	}
+	if done, err := k.resume(ctx, m, q); done || err != nil {
+		return err
+	}
+	switch {
 	case q != nil:
 		return k.forget(ctx, m, policy.Event{Kind: policy.Released, QueueID: q.ID, Reason: "released by hand in Postfix",
 			Evidence: fmt.Sprintf("queue file of %s: it is in the %s queue", q.ID, q.Queue)})
@@ -235,7 +240,7 @@ func (k *Keeper) clean(ctx context.Context, r *round) error {
 // takenBack gives the message that was taken back, or that nobody approved, and whose queue file this
 // is, or nil.
 func (k *Keeper) takenBack(ctx context.Context, q *Queued) (*store.Message, error) {
-	for _, state := range []string{"recalled", "blocked"} {
+	for _, state := range []policy.State{policy.StateCanceled, policy.StateBlocked} {
 		if m, err := k.ended(ctx, q, state); m != nil || err != nil {
 			return m, err
 		}
@@ -244,8 +249,8 @@ func (k *Keeper) takenBack(ctx context.Context, q *Queued) (*store.Message, erro
 }
 
 // ended gives the message in a state whose queue file this is.
-func (k *Keeper) ended(ctx context.Context, q *Queued, state string) (*store.Message, error) {
-	query, err := store.ParseQuery("queue:"+q.ID+" state:"+state, k.now())
+func (k *Keeper) ended(ctx context.Context, q *Queued, state policy.State) (*store.Message, error) {
+	query, err := store.ParseQuery("queue:"+q.ID+" state:"+string(state), k.now())
 	if err != nil {
 		return nil, err
 	}

@@ -129,6 +129,16 @@ func (e *exchange) finish(o outcome) error {
 	case !o.reply.Positive():
 		return s.authFailed(passOn(o.reply))
 	}
+	identity := s.settings.Directory.Canonical(e.login, "", s.clientText())
+	if d := s.suspended(identity); d != nil {
+		if p := s.probes[up.Name()]; p != nil { // it is signed in there
+			s.dropProbe(p)
+		}
+		return s.answer("AUTH", nil, d)
+	}
+	if s.settings.SignedIn != nil {
+		s.settings.SignedIn(identity, s.peer.client)
+	}
 	s.login = e.login
 	for name, p := range s.probes {
 		if name != up.Name() {
@@ -138,6 +148,19 @@ func (e *exchange) finish(o outcome) error {
 	s.wire.sayInstead(wholeAnswer(o.reply))
 	s.logAuthenticated(e.mechanism)
 	return nil
+}
+
+// suspended gives the answer to somebody whose password is right, where those who are suspended must not
+// sign in; nil when this one may. A stranger who has only guessed learns nothing.
+func (s *session) suspended(identity string) *denial {
+	if s.settings.Config.SuspendedAuth != SuspendedRefuse || s.settings.Suspended == nil {
+		return nil
+	}
+	text, ok := s.settings.Suspended(identity)
+	if !ok {
+		return nil
+	}
+	return &denial{refusal(525, "5.7.13", text.EN), "suspended", identity + " is suspended"} // RFC 5248
 }
 
 // abandon ends the exchange with the upstream ("*") and waits for that.

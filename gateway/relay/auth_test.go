@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+	"github.com/sendgate/sendgate/policy"
 )
 
 const secret = "tr0ub4dor"
@@ -282,5 +285,70 @@ func TestLoginOf(t *testing.T) {
 		if got := loginOf(tt.mechanism, []byte(tt.message)); got != tt.want {
 			t.Errorf("%s %q: login %q, want %q", tt.mechanism, tt.message, got, tt.want)
 		}
+	}
+}
+
+// signIns gathers who signed in.
+type signIns struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (s *signIns) note(identity string, client netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, identity+" "+client.String())
+}
+
+func TestSignInsAreTold(t *testing.T) {
+	l := strangers(t)
+	var seen signIns
+	l.settings.SignedIn = seen.note
+	c := l.start().hello()
+	c.say("AUTH PLAIN "+b64("\x00alice\x00wrong"), "535")
+	c.say("AUTH PLAIN "+b64("\x00alice\x00"+secret), "235")
+	if fmt.Sprint(seen.all) != "[alice 127.0.0.1]" {
+		t.Errorf("told %q", seen.all)
+	}
+}
+
+func TestSuspendedMaySignInOrNot(t *testing.T) {
+	const refused = "525 5.7.13 This account is suspended from sending to other organisations; contact it@corp.example"
+	right, wrong := "AUTH PLAIN "+b64("\x00alice\x00"+secret), "AUTH PLAIN "+b64("\x00alice\x00wrong")
+	for _, tt := range []struct {
+		name      string
+		setting   SuspendedAuth
+		suspended bool
+		line      string
+		want      string
+		told      int
+	}{
+		{"accepted by default", SuspendedAccept, true, right, "235", 1},
+		{"refused", SuspendedRefuse, true, right, refused, 0},
+		{"refused, but it is only a guess", SuspendedRefuse, true, wrong, "535 5.7.8", 0},
+		{"not suspended", SuspendedRefuse, false, right, "235", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := strangers(t)
+			var seen signIns
+			l.settings.SignedIn = seen.note
+			l.settings.Config.SuspendedAuth = tt.setting
+			l.settings.Suspended = func(identity string) (policy.Label, bool) {
+				return policy.Label{EN: "This account is suspended from sending to other organisations; contact it@corp.example"}, tt.suspended && identity == "alice"
+			}
+			c := l.start().hello()
+			if got := c.say(tt.line, tt.want); tt.want == refused && got != refused {
+				t.Errorf("got %q", got)
+			}
+			if len(seen.all) != tt.told {
+				t.Errorf("told %q", seen.all)
+			}
+			if tt.told == 0 { // and nothing of the sign-in is left
+				c.say("MAIL FROM:<alice@corp.example>", "550 5.7.1")
+			}
+			if lines := l.log.FilterMessage("refused").All(); tt.want == refused && lines[0].ContextMap()["reason"] != "alice is suspended" {
+				t.Errorf("log %v", lines)
+			}
+		})
 	}
 }

@@ -34,7 +34,19 @@ type Config struct {
 	RecipientCache time.Duration `yaml:"recipient_cache"`
 	// AllowInsecureAuth offers AUTH without TLS: passwords then travel in clear.
 	AllowInsecureAuth bool `yaml:"allow_insecure_auth"`
+	// SuspendedAuth says what AUTH of a suspended identity comes to: accept, so that internal mail still
+	// goes, or refuse.
+	SuspendedAuth SuspendedAuth `yaml:"suspended_auth"`
 }
+
+// SuspendedAuth says what AUTH of a suspended identity comes to.
+type SuspendedAuth string
+
+// The values of Config.SuspendedAuth.
+const (
+	SuspendedAccept SuspendedAuth = "accept"
+	SuspendedRefuse SuspendedAuth = "refuse"
+)
 
 // Senders says whose addresses may stand in MAIL FROM.
 type Senders string
@@ -84,6 +96,7 @@ func DefaultConfig() Config {
 		ReceivedHeader:       true,
 		MaxReceived:          50,
 		RecipientCache:       5 * time.Minute,
+		SuspendedAuth:        SuspendedAccept,
 	}
 }
 
@@ -95,6 +108,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Senders != SendersAny && c.Senders != SendersOwn {
 		faults.Add("senders", string(c.Senders), "must be any or own")
+	}
+	if c.SuspendedAuth != SuspendedAccept && c.SuspendedAuth != SuspendedRefuse {
+		faults.Add("suspended_auth", string(c.SuspendedAuth), "must be accept or refuse")
 	}
 	for i, p := range c.Networks {
 		if p.Bits() == 0 {

@@ -19,7 +19,12 @@
 //	hold               | held, of two the longer one  | aborted, 451 4.7.28: cannot be kept back
 //	another upstream   | leaves over it               | goes on over the usual one
 //	a field            | not added                    | not added
+//	discard            | not kept, answered 250       | aborted, answered 250
 //	nothing            | as was decided at the header | goes on
+//
+// Discard is for instructions to sendgate itself (policy.Discard): the message is accepted and canceled in one
+// commit, without its body. The rules may say it of a recipient already, who is then not asked for at the
+// upstream: it need not exist there.
 //
 // What is in the journal is whatever the header's verdict holds, puts up for approval or routes, and
 // what one upstream's answer cannot speak for. So a rule about content that is to hold mail needs a hold

@@ -21,6 +21,10 @@ func (s *session) logAwaits(t *transaction, v policy.Verdict) {
 		zap.Time("until", v.Until), zap.Strings("shadow", v.Shadow))...)
 }
 
+func (s *session) logDiscarded(t *transaction, v policy.Verdict) {
+	s.relay.log.Info("discarded", append(s.facts(t), zap.String("rule", v.Rule), zap.String("reason", v.Reason))...)
+}
+
 func (s *session) logAccepted(t *transaction, reason string) {
 	s.relay.log.Info("accepted", append(s.facts(t), zap.String("reason", reason))...)
 }

@@ -10,7 +10,7 @@ import (
 type metrics struct {
 	sessions prometheus.Counter
 	open     prometheus.GaugeFunc
-	messages *prometheus.CounterVec // by outcome: held, approval, queued, passed
+	messages *prometheus.CounterVec // by outcome: held, approval, queued, passed, discarded
 	refused  *prometheus.CounterVec // by code
 	octets   prometheus.Counter
 }

@@ -23,6 +23,7 @@ type reading struct {
 	extractor extractor // nil after a panic
 	log       *zap.Logger
 	id        policy.ID
+	head      *beginning // nil where nobody asks for it
 }
 
 // read begins a reading; it is nil where nobody asks for content. The null sender's mail is left alone.
@@ -30,12 +31,19 @@ func (s *session) read(m *message) *reading {
 	if !s.settings.Content || m.envelope.Sender == "" {
 		return nil
 	}
-	return &reading{extractor: s.relay.extract(), log: s.relay.log, id: m.id}
+	r := &reading{extractor: s.relay.extract(), log: s.relay.log, id: m.id}
+	if e := &m.envelope; s.settings.Head != nil && s.settings.Head(e.Recipients, e.Subject) {
+		r.head = &beginning{}
+	}
+	return r
 }
 
 // Write takes everything and never fails.
 func (r *reading) Write(p []byte) (int, error) {
 	r.guard(func() { r.extractor.Write(p) })
+	if r.head != nil {
+		return r.head.Write(p)
+	}
 	return len(p), nil
 }
 
@@ -92,13 +100,16 @@ func (s *session) decideContent(m *message, c *contents.Content) (v policy.Verdi
 			err = fmt.Errorf("%v\n%s", p, debug.Stack())
 		}
 	}()
-	return s.decide(policy.Submission{
-		Stage: policy.StageContent, Envelope: &m.envelope, ID: m.id, Header: m.header.values, Content: c,
-	}), nil
+	asked := policy.Submission{Stage: policy.StageContent, Envelope: &m.envelope, ID: m.id, Header: m.header.values, Content: c}
+	if h := m.reading.head; h != nil {
+		asked.Head = h.octets
+	}
+	return s.decide(asked), nil
 }
 
 // confirm is the last step before the final dot of a message that is handed through: the rules see its
-// content, and the journal learns that it is offered. What they want kept back cannot be any more.
+// content, and the journal learns that it is offered. What they want kept back cannot be any more. What was
+// an instruction for sendgate ends here; the answer for that is an error, too.
 func (s *session) confirm(ctx context.Context, m *message) error {
 	if err := s.review(m); err != nil {
 		return err
@@ -106,8 +117,14 @@ func (s *session) confirm(ctx context.Context, m *message) error {
 	if m.verdict.Action == policy.Hold || m.verdict.Action == policy.Approval {
 		m.verdict = tooLate(m.verdict)
 	}
-	if refuses(m.verdict) {
+	switch {
+	case refuses(m.verdict):
 		return s.refuse(ctx, m)
+	case m.verdict.Action == policy.Discard:
+		if err := s.swallow(ctx, m); err != nil {
+			return err
+		}
+		return s.swallowed(m)
 	}
 	return s.commitOffer(ctx, m)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,14 @@ type Settings struct {
 	// Content hands what a message says to the engine (policy.StageContent), once the whole has come.
 	// It costs the work of package content for each message.
 	Content bool
+	// Head says of which messages the engine sees the beginning as it came (policy.Submission.Head), with
+	// Content only. Nil is of none.
+	Head func(to []policy.Recipient, subject string) bool
+	// SignedIn is told of each authentication that succeeds. It must not block. Nil when nobody wants to know.
+	SignedIn func(identity string, client netip.Addr)
+	// Suspended gives what somebody is told who must not send to other organisations; ok is false when he
+	// may. It is asked where Config.SuspendedAuth is refuse. Nil suspends nobody.
+	Suspended func(identity string) (text policy.Label, ok bool)
 	// Reports takes what may be a delivery status notification (RFC 3464): the beginning of a message
 	// from the null sender, once it was accepted. It must not block. Nil when nobody reads them.
 	Reports func(message []byte)

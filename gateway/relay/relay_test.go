@@ -358,6 +358,7 @@ func TestConfigFaults(t *testing.T) {
 			c.Listen[0] = Listener{Address: ":25", TLS: TLSImplicit, Certificate: broken, Key: key}
 		}, "listen[0].certificate: " + broken + ": cannot be used with the key " + key + ":"},
 		"the whole world": {func(c *Config) { c.Networks = append(c.Networks, netip.MustParsePrefix("0.0.0.0/0")) }, "networks[2]: 0.0.0.0/0: would make an open relay of this host"},
+		"suspended auth":  {func(c *Config) { c.SuspendedAuth = "" }, "suspended_auth: : must be accept or refuse"},
 		"senders":         {func(c *Config) { c.Senders = "some" }, "senders: some: must be any or own"},
 		"small messages":  {func(c *Config) { c.MaxMessageBytes = 1 }, "max_message_bytes: 1: must be at least 65536"},
 		"few recipients":  {func(c *Config) { c.MaxRecipients = 1 }, "max_recipients: 1: must be between 100"},

@@ -166,7 +166,20 @@ func (s *session) add(to string, o *smtp.RcptOptions) error {
 		return denied(v)
 	}
 	up := s.settings.Router.Route(recipient.Address)
-	reply, err := s.ask(t, up, recipient)
+	if v.Action != policy.Discard { // sendgate's own address need not exist at the upstream
+		if err := s.admitted(t, up, recipient); err != nil {
+			return err
+		}
+	}
+	t.add(recipient, up)
+	// The library's limit is off by one (quirk test TestQuirkSizeLimit); content has the right one.
+	s.server.MaxMessageBytes = 0
+	return nil
+}
+
+// admitted asks the upstream about a recipient, whose answer is then ours.
+func (s *session) admitted(t *transaction, up *upstream.Upstream, r policy.Recipient) error {
+	reply, err := s.ask(t, up, r)
 	switch {
 	case errors.Is(err, upstream.ErrUnsafe):
 		return errBadRecipient
@@ -177,9 +190,6 @@ func (s *session) add(to string, o *smtp.RcptOptions) error {
 	default:
 		s.wire.sayInstead(wholeAnswer(reply))
 	}
-	t.add(recipient, up)
-	// The library's limit is off by one (quirk test TestQuirkSizeLimit); content has the right one.
-	s.server.MaxMessageBytes = 0
 	return nil
 }
 

@@ -19,6 +19,8 @@ func (s *session) keep(ctx context.Context, m *message, reason string) error {
 	}
 	v, size := m.verdict, m.envelope.Size
 	switch v.Action {
+	case policy.Discard:
+		return s.swallowed(m)
 	case policy.Hold:
 		s.relay.metrics.took("held", size)
 		s.logHeld(m.transaction, v)
@@ -52,6 +54,10 @@ func (s *session) spool(ctx context.Context, m *message, reason string) error {
 	if refuses(m.verdict) {
 		body.Discard()
 		return s.refuse(ctx, m)
+	}
+	if m.verdict.Action == policy.Discard {
+		body.Discard()
+		return s.swallow(ctx, m)
 	}
 	m.envelope.Route = m.verdict.Upstream
 	change := store.Change{Message: m.id, Envelope: &m.envelope, Body: body, Events: []policy.Event{m.accepted(), s.next(m, reason)}}

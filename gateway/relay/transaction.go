@@ -18,10 +18,6 @@ type transaction struct {
 }
 
 func newTransaction(s *session, sender policy.Address, o *smtp.MailOptions) *transaction {
-	client := ""
-	if s.peer.client.IsValid() {
-		client = s.peer.client.String()
-	}
 	return &transaction{
 		refused: map[string]upstream.Reply{},
 		envelope: policy.Envelope{
@@ -29,7 +25,7 @@ func newTransaction(s *session, sender policy.Address, o *smtp.MailOptions) *tra
 			Front:      policy.Relay,
 			Direction:  policy.Outbound,
 			Sender:     sender,
-			Identity:   s.settings.Directory.Canonical(s.login, sender, client),
+			Identity:   s.settings.Directory.Canonical(s.login, sender, s.clientText()),
 			Login:      s.login,
 			Client:     s.peer.client,
 			Helo:       s.helo,
@@ -42,6 +38,14 @@ func newTransaction(s *session, sender policy.Address, o *smtp.MailOptions) *tra
 			EnvID:      o.EnvelopeID,
 		},
 	}
+}
+
+// clientText is empty for an unknown client.
+func (s *session) clientText() string {
+	if !s.peer.client.IsValid() {
+		return ""
+	}
+	return s.peer.client.String()
 }
 
 // newRecipient reads a RCPT as go-smtp hands it on. Its error is an answer.

@@ -16,7 +16,7 @@ func (s *session) obey(ctx context.Context, m *message) error {
 	v := &m.verdict
 	m.trace += fields(v.Tags)
 	switch {
-	case v.Action == policy.Hold || v.Action == policy.Approval:
+	case v.Action == policy.Hold || v.Action == policy.Approval || v.Action == policy.Discard:
 		return s.keep(ctx, m, "")
 	case v.Upstream != "":
 		return s.keep(ctx, m, "a rule sends it over the upstream "+v.Upstream)

@@ -100,7 +100,7 @@ func (a *account) count(f *Facts, free func(policy.Address) bool) {
 	w := &a.Window
 	w.add(external, len(f.External)) // before the strangers
 	w.addUnheard(len(f.External) - f.heard())
-	n, atFree := f.strangers(), 0
+	n, atFree := f.Strangers(), 0
 	for i := range f.External {
 		if f.External[i].Stranger && free(f.External[i].Address) {
 			atFree++

@@ -2,14 +2,24 @@ package anomaly
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
 )
 
 // Config says what is unusual and what follows from it.
+//
+// Enabled, Shadow, Field, Pace and Review are for who carries out what the Watch says; it does not look at them.
 type Config struct {
+	Enabled bool `yaml:"enabled"`
+	// Shadow only says what would follow.
+	Shadow bool   `yaml:"shadow"`
 	Stages Stages `yaml:"stages"`
+	// Field names the header field that is added from stage tag on; empty adds none.
+	Field  string `yaml:"field"`
+	Pace   Pacing `yaml:"pace"`
+	Review Review `yaml:"review"`
 	// Weights replaces weights of [DefaultWeights]; 0 switches a reason off.
 	Weights map[Code]int `yaml:"weights"`
 	// Deviations is the z from which on a count is unusual.
@@ -36,6 +46,19 @@ type Config struct {
 	FreeMail []string `yaml:"free_mail"`
 	// Identities bounds how many accounts are known.
 	Identities int `yaml:"identities"`
+}
+
+// Pacing is how fast the mail of an account goes at stage pace.
+type Pacing struct {
+	Every time.Duration `yaml:"every"` // a message
+	Burst int           `yaml:"burst"` // so many at once
+}
+
+// Review is how long mail waits for a person at stage hold, and what becomes of it then:
+// [policy.ExpiryReturn] or [policy.ExpiryRelease].
+type Review struct {
+	Expires  time.Duration `yaml:"expires"`
+	OnExpiry string        `yaml:"on_expiry"`
 }
 
 // Bounces says when too much comes back.
@@ -79,6 +102,8 @@ type Suspensions struct {
 // Heimdal and SpamExperts.
 func DefaultConfig() Config {
 	return Config{
+		Enabled: true, Pace: Pacing{Every: 20 * time.Second, Burst: 1},
+		Review:     Review{Expires: 72 * time.Hour, OnExpiry: policy.ExpiryReturn},
 		Stages:     Stages{Log: 1, Tag: 3, Pace: 4, Hold: 5, Suspend: 8},
 		Deviations: 4, Hour: 30, Day: 48, Week: 100, External: 100, Learning: 14 * 24 * time.Hour,
 		Bounces:  Bounces{Hour: 25, Percent: 20, Of: 25, Unknown: 5},
@@ -117,6 +142,12 @@ func (c *Config) Validate() error {
 	if c.Deviations < 1 {
 		faults.Add("deviations", c.Deviations, "must be at least 1")
 	}
+	if !isField(c.Field) {
+		faults.Add("field", c.Field, "must be the name of a header field, such as X-Sendgate-Anomaly, or empty")
+	}
+	if e := c.Review.OnExpiry; e != policy.ExpiryReturn && e != policy.ExpiryRelease {
+		faults.Add("review.on_expiry", e, "must be %s or %s", policy.ExpiryReturn, policy.ExpiryRelease)
+	}
 	c.counts(&faults)
 	c.times(&faults)
 	for i, a := range c.Suspension.Always {
@@ -125,6 +156,11 @@ func (c *Config) Validate() error {
 		}
 	}
 	return faults.Err()
+}
+
+// isField reports whether a name is that of a field (RFC 5322 3.6.8), or empty.
+func isField(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == ':' || r > '~' })
 }
 
 // counts checks what has to be at least 1.
@@ -137,6 +173,7 @@ func (c *Config) counts(faults *policy.Faults) {
 		{"bounces.hour", c.Bounces.Hour}, {"bounces.percent", c.Bounces.Percent}, {"bounces.of", c.Bounces.Of},
 		{"bounces.unknown", c.Bounces.Unknown}, {"networks.hour", c.Networks.Hour}, {"networks.countries", c.Networks.Countries},
 		{"ramp.day", c.Ramp.Day}, {"suspension.hourly", c.Suspension.Hourly},
+		{"pace.burst", c.Pace.Burst},
 	} {
 		if n.value < 1 {
 			faults.Add(n.key, n.value, "must be at least 1")
@@ -164,7 +201,8 @@ func (c *Config) times(faults *policy.Faults) {
 	}{
 		{"learning", c.Learning, 24 * time.Hour}, {"calm", c.Calm, time.Minute}, {"ramp.for", c.Ramp.For, 0},
 		{"ramp.idle", c.Ramp.Idle, 24 * time.Hour}, {"suspension.for", c.Suspension.For, time.Minute},
-		{"suspension.memory", c.Suspension.Memory, time.Hour},
+		{"suspension.memory", c.Suspension.Memory, time.Hour}, {"pace.every", c.Pace.Every, time.Second},
+		{"review.expires", c.Review.Expires, time.Minute},
 	} {
 		if d.value < d.from {
 			faults.Add(d.key, d.value, "must be at least %v", d.from)

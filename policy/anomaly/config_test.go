@@ -32,6 +32,10 @@ func TestFaults(t *testing.T) {
 		{func(c *Config) { c.Suspension.Automatic = 11 }, "suspension.automatic: 11: must be between 0 and 10"},
 		{func(c *Config) { c.Suspension.For = time.Second }, "suspension.for: 1s: must be at least 1m0s"},
 		{func(c *Config) { c.Suspension.Always = []string{"postmaster"} }, "suspension.always[0]: postmaster: is not an address"},
+		{func(c *Config) { c.Field = "X Y" }, "field: X Y: must be the name of a header field, such as X-Sendgate-Anomaly, or empty"},
+		{func(c *Config) { c.Review.OnExpiry = "delete" }, "review.on_expiry: delete: must be return or release"},
+		{func(c *Config) { c.Review.Expires = 0 }, "review.expires: 0s: must be at least 1m0s"},
+		{func(c *Config) { c.Pace = Pacing{Every: 1, Burst: 0} }, "pace.burst: 0: must be at least 1\npace.every: 1ns: must be at least 1s"},
 		{func(c *Config) { c.Calm, c.Learning = 0, 0 }, "learning: 0s: must be at least 24h0m0s\ncalm: 0s: must be at least 1m0s"},
 	} {
 		cfg := DefaultConfig()

@@ -54,8 +54,8 @@ type Term struct {
 	Nth   int       // the first is 1
 }
 
-// strangers counts the recipients that are new to the account.
-func (f *Facts) strangers() (n int) {
+// Strangers counts the recipients that are new to the account.
+func (f *Facts) Strangers() (n int) {
 	for i := range f.External {
 		if f.External[i].Stranger {
 			n++

@@ -10,24 +10,24 @@ func (w *Watch) judge(a *account, now time.Time, f *Facts) (v Verdict, reached S
 	if f.Allowed || len(f.External) == 0 {
 		return Verdict{}, Pass
 	}
-	e := evidence{w: w, a: a, f: f, now: now, strangers: f.strangers(), mature: a.mature(now, &w.cfg)}
+	e := evidence{w: w, a: a, f: f, now: now, strangers: f.Strangers(), mature: a.mature(now, &w.cfg().Config)}
 	e.conduct()
 	e.circumstance()
 	v.Score, v.Reasons = w.score(e.reasons)
-	reached = w.cfg.Stages.of(v.Score)
+	reached = w.cfg().Stages.of(v.Score)
 	v.Stage = reached
 	if kept := w.kept(a, now); kept > v.Stage {
 		v.Stage = kept
-		v.Reasons = append(v.Reasons, w.reason(Recent, Numbers{Seen: float64(now.Unix()-a.StageAt) / 60, Window: w.cfg.Calm}))
+		v.Reasons = append(v.Reasons, w.reason(Recent, Numbers{Seen: float64(now.Unix()-a.StageAt) / 60, Window: w.cfg().Calm}))
 	}
 	if e.strangers == 0 && v.Stage < Suspend && !e.external {
 		v.Stage = min(v.Stage, Tag)
 	}
-	if w.cfg.service(f.Groups) {
+	if w.cfg().service(f.Groups) {
 		return v.capped(Log), min(reached, Log)
 	}
 	if v.Stage == Suspend {
-		v.Suspend = a.Barred.term(now, &w.cfg.Suspension)
+		v.Suspend = a.Barred.term(now, &w.cfg().Suspension)
 	}
 	return v, reached
 }
@@ -56,16 +56,16 @@ func (w *Watch) score(reasons []Reason) (score int, kept []Reason) {
 		kept = append(kept, r)
 	}
 	if !conduct {
-		score = min(score, w.cfg.Stages.Pace-1)
+		score = min(score, w.cfg().Stages.Pace-1)
 	}
 	if !hard {
-		score = min(score, w.cfg.Stages.Suspend-1)
+		score = min(score, w.cfg().Stages.Suspend-1)
 	}
 	return score, kept
 }
 
 func (w *Watch) reason(c Code, n Numbers) Reason {
-	return Reason{Code: c, Weight: w.cfg.weight(c), Numbers: n, Text: label(c, n)}
+	return Reason{Code: c, Weight: w.cfg().weight(c), Numbers: n, Text: label(c, n)}
 }
 
 // evidence gathers the reasons for one message.
@@ -101,8 +101,8 @@ func (e *evidence) conduct() {
 	if n := s.run(); n >= orderly {
 		e.add(Order, Numbers{Seen: float64(n), Limit: orderly})
 	}
-	if n := e.f.SameText; n >= e.w.cfg.SameText {
-		e.add(SameText, Numbers{Seen: float64(n), Limit: float64(e.w.cfg.SameText), Window: 24 * time.Hour})
+	if n := e.f.SameText; n >= e.w.cfg().SameText {
+		e.add(SameText, Numbers{Seen: float64(n), Limit: float64(e.w.cfg().SameText), Window: 24 * time.Hour})
 	}
 	if e.f.SharedText {
 		e.add(SharedText, Numbers{})
@@ -111,7 +111,7 @@ func (e *evidence) conduct() {
 
 // bounces looks at what came back.
 func (e *evidence) bounces() {
-	w, limit := &e.a.Window, &e.w.cfg.Bounces
+	w, limit := &e.a.Window, &e.w.cfg().Bounces
 	if n := w.hour(bounced); n >= limit.Hour {
 		e.add(HardBounces, Numbers{Seen: float64(n), Limit: float64(limit.Hour), Window: time.Hour})
 	}
@@ -130,7 +130,7 @@ func (e *evidence) bounces() {
 func (e *evidence) networks() {
 	network, country := e.w.place(e.f.Client)
 	n, countries := e.a.Networks.recent(minute(e.now)-min(minute(e.now), 60), network, country)
-	limit := &e.w.cfg.Networks
+	limit := &e.w.cfg().Networks
 	switch {
 	case n > limit.Hour:
 		e.add(Several, Numbers{Seen: float64(n), Limit: float64(limit.Hour), Window: time.Hour})

@@ -54,7 +54,7 @@ func TestSnapshotIsEqual(t *testing.T) {
 	d := newDesk(t)
 	d.live(rand.New(rand.NewPCG(1, 1)), 1500)
 	first := d.snapshot()
-	w, mark, err := Restore(bytes.NewReader(first), d.w.cfg, testLocator)
+	w, mark, err := Restore(bytes.NewReader(first), d.w.cfg().Config, testLocator)
 	if err != nil || mark != 42 || w.Len() != d.w.Len() {
 		t.Fatalf("mark %d, %d accounts, %v", mark, w.Len(), err)
 	}
@@ -108,13 +108,13 @@ func TestDamagedSnapshotsAreRefused(t *testing.T) {
 	d.live(rand.New(rand.NewPCG(1, 1)), 50)
 	good := d.snapshot()
 	for n := 0; n < len(good); n += 97 {
-		if _, _, err := Restore(bytes.NewReader(good[:n]), d.w.cfg, nil); !errors.Is(err, ErrDamaged) {
+		if _, _, err := Restore(bytes.NewReader(good[:n]), d.w.cfg().Config, nil); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("cut after %d octets: %v", n, err)
 		}
 	}
 	wrong := bytes.Clone(good)
 	wrong[1] = 9 // the version
-	if _, _, err := Restore(bytes.NewReader(wrong), d.w.cfg, nil); !errors.Is(err, ErrDamaged) {
+	if _, _, err := Restore(bytes.NewReader(wrong), d.w.cfg().Config, nil); !errors.Is(err, ErrDamaged) {
 		t.Errorf("another version: %v", err)
 	}
 	if _, _, err := Restore(bytes.NewReader(good), Config{}, nil); err == nil {

@@ -38,4 +38,12 @@ func (s Stages) of(score int) Stage {
 	return stage
 }
 
+// From gives the score from which on a stage is reached.
+func (s Stages) From(stage Stage) int {
+	if stage == Pass {
+		return 0
+	}
+	return s.list()[stage-Log]
+}
+
 func (s Stages) list() [5]int { return [...]int{s.Log, s.Tag, s.Pace, s.Hold, s.Suspend} }

@@ -51,7 +51,7 @@ func (w *Watch) Suspended(at time.Time, identity string, until time.Time, automa
 		b.Until = until.Unix()
 	}
 	if automatic {
-		b.Nth = uint8(min(a.Barred.term(at, &w.cfg.Suspension).Nth, 255))
+		b.Nth = uint8(min(a.Barred.term(at, &w.cfg().Suspension).Nth, 255))
 	}
 	a.Barred, a.Stage, a.StageAt = b, Pass, 0
 	a.Tainted = a.Window.At / slots / 24
@@ -73,9 +73,25 @@ func (w *Watch) Release(at time.Time, identity string, forget bool) {
 	}
 	a.forgive()
 	a.Vouched = true
-	a.Barred = bar{Nth: a.Barred.Nth, Since: a.Barred.Since, Until: at.Unix(), Changed: at.UnixNano()}
-	if a.Barred.Nth == 0 {
-		a.Barred.Since, a.Barred.Until = 0, 0
+	a.Barred.lift(at)
+}
+
+// Unbar tells that a person ended a suspension, and nothing else: what counted against the account still does.
+func (w *Watch) Unbar(at time.Time, identity string) {
+	s := w.shard(identity)
+	s.Lock()
+	defer s.Unlock()
+	a := w.touch(s, at, identity)
+	if at.UnixNano() > a.Barred.Changed {
+		a.Barred.lift(at)
+	}
+}
+
+// lift ends a suspension. How often there was one, and when, stays.
+func (b *bar) lift(at time.Time) {
+	b.Until, b.Changed = at.Unix(), at.UnixNano()
+	if b.Nth == 0 {
+		b.Since, b.Until = 0, 0
 	}
 }
 
@@ -113,18 +129,18 @@ func (w *Watch) Bars(now time.Time, identity string, to policy.Address) bool {
 	s.Lock()
 	defer s.Unlock()
 	a := s.accounts[identity]
-	return a != nil && a.Barred.holds(now) && !w.always[to.Key()]
+	return a != nil && a.Barred.holds(now) && !w.cfg().always[to.Key()]
 }
 
 // suspended judges a message of a suspended account.
 func (w *Watch) suspended(a *account, f *Facts) Verdict {
 	for i := range f.External {
-		if !w.always[f.External[i].Address.Key()] {
+		if !w.cfg().always[f.External[i].Address.Key()] {
 			return Verdict{Stage: Suspend, Reasons: []Reason{w.reason(Suspended, Numbers{})}}
 		}
 	}
 	n := a.Window.hour(internal) + f.Internal + len(f.External)
-	if most := w.cfg.Suspension.Hourly; n > most {
+	if most := w.cfg().Suspension.Hourly; n > most {
 		return Verdict{Stage: Hold, Reasons: []Reason{w.reason(Capped, Numbers{Seen: float64(n), Limit: float64(most), Window: time.Hour})}}
 	}
 	return Verdict{Stage: Log, Reasons: []Reason{w.reason(Suspended, Numbers{})}}

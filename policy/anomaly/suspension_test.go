@@ -149,3 +149,50 @@ func TestASuspensionByAPersonDoesNotCount(t *testing.T) {
 		t.Errorf("%+v", v.Suspend)
 	}
 }
+
+func TestUnbarForgivesNothing(t *testing.T) {
+	d, v := taken(t)
+	d.learn(d.mail(29))
+	d.suspend(v)
+	d.now = d.now.Add(time.Minute)
+	d.w.Unbar(d.now, "ann")
+	d.w.Unbar(d.now.Add(-time.Second), "ann") // older news
+	if s := d.w.Standing(d.now, "ann"); s.Suspended || s.Nth != 1 {
+		t.Errorf("%+v", s)
+	}
+	if v := d.look(d.mail(1)); v.reason(VolumeHour) == nil {
+		t.Errorf("forgiven: %v%s", v.Stage, v.codes())
+	}
+	d.w.Suspended(d.now.Add(-time.Second), "ben", time.Time{}, false) // by a person
+	d.w.Unbar(d.now, "ben")
+	if s := d.w.Standing(d.now, "ben"); s.Suspended {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestReload(t *testing.T) {
+	d := settled(t)
+	cfg := DefaultConfig()
+	cfg.Hour, cfg.Suspension.Always = 10, []string{"Help@Support.example"}
+	d.w.Suspended(d.now, "eve", time.Time{}, false)
+	if !d.w.Bars(d.now, "eve", "help@support.example") || d.look(d.mail(12)).reason(VolumeHour) != nil {
+		t.Fatal("before")
+	}
+	if err := d.w.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if d.w.Bars(d.now, "eve", "help@support.example") || d.look(d.mail(12)).reason(VolumeHour) == nil {
+		t.Error("it is not in force")
+	}
+	cfg.Hour = 0
+	if err := d.w.Reload(cfg); err == nil || d.look(d.mail(12)).reason(VolumeHour) == nil {
+		t.Errorf("a wrong one: %v", err)
+	}
+}
+
+func TestStagesFrom(t *testing.T) {
+	s := DefaultConfig().Stages
+	if s.From(Pass) != 0 || s.From(Log) != s.Log || s.From(Hold) != s.Hold || s.From(Suspend) != s.Suspend {
+		t.Error(s)
+	}
+}

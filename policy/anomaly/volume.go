@@ -7,7 +7,7 @@ import (
 
 // unusual reports whether a count is above its floor and far above what is usual.
 func (e *evidence) unusual(n *Numbers) bool {
-	return n.Seen >= n.Limit && n.Z() >= e.w.cfg.Deviations
+	return n.Seen >= n.Limit && n.Z() >= e.w.cfg().Deviations
 }
 
 // floor raises a floor for an account that a person vouched for and that has no baseline yet.
@@ -29,7 +29,7 @@ func (e *evidence) hourOfWeek() int {
 // hour looks at the strangers of the last hour.
 func (e *evidence) hour() {
 	b := &e.a.Baseline
-	floor := e.floor(e.w.cfg.Hour)
+	floor := e.floor(e.w.cfg().Hour)
 	n := Numbers{Seen: float64(e.a.Window.hour(strangers) + e.strangers), Limit: rising(floor), Spread: 1, Window: time.Hour}
 	if e.mature {
 		n.Usual, n.Spread = b.expect(e.hourOfWeek(), cell.strangers, b.HourStrangers)
@@ -50,7 +50,7 @@ func (e *evidence) hour() {
 // day looks at the strangers of the last 24 hours.
 func (e *evidence) day() {
 	usual := e.a.Baseline.DayStrangers
-	floor := e.floor(e.w.cfg.Day)
+	floor := e.floor(e.w.cfg().Day)
 	n := Numbers{Seen: float64(e.a.Window.day().strangers + e.strangers), Limit: rising(floor), Spread: 1, Window: 24 * time.Hour}
 	if e.mature {
 		n.Usual = float64(usual.Mean)
@@ -70,7 +70,7 @@ func (e *evidence) day() {
 func (e *evidence) week() {
 	usual := e.a.Baseline.DayStrangers
 	seen, days := e.a.Window.week()
-	n := Numbers{Seen: float64(seen + e.strangers), Limit: e.floor(e.w.cfg.Week), Spread: 1, Window: 7 * 24 * time.Hour}
+	n := Numbers{Seen: float64(seen + e.strangers), Limit: e.floor(e.w.cfg().Week), Spread: 1, Window: 7 * 24 * time.Hour}
 	if e.mature {
 		n.Usual = float64(usual.Mean) * float64(days)
 		n.Spread = floorSpread(n.Usual, usual.spread()*math.Sqrt(float64(days)))
@@ -86,7 +86,7 @@ func (e *evidence) volume() {
 		return
 	}
 	b := &e.a.Baseline
-	n := Numbers{Seen: float64(e.a.Window.hour(external) + len(e.f.External)), Limit: float64(e.w.cfg.External), Window: time.Hour}
+	n := Numbers{Seen: float64(e.a.Window.hour(external) + len(e.f.External)), Limit: float64(e.w.cfg().External), Window: time.Hour}
 	n.Usual, n.Spread = b.expect(e.hourOfWeek(), cell.external, b.HourExternal)
 	if e.unusual(&n) {
 		e.external = true
@@ -96,7 +96,7 @@ func (e *evidence) volume() {
 
 // ramp bounds a new account.
 func (e *evidence) ramp() {
-	r := &e.w.cfg.Ramp
+	r := &e.w.cfg().Ramp
 	since, idle := e.a.woke(e.now, r)
 	if since == 0 {
 		return

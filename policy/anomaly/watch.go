@@ -21,12 +21,17 @@ type Locator func(netip.Addr) (network, country string)
 
 // A Watch knows what is usual for each account. See the package comment.
 type Watch struct {
-	cfg    Config
 	locate Locator
+	terms  atomic.Pointer[terms]
+	begun  atomic.Int64 // when the first message was learned, seconds since 1970; 0: none was
+	shards [shards]shard
+}
+
+// terms are the configuration with what is made of it.
+type terms struct {
+	Config
 	always map[string]bool // addresses that suspended accounts may write to
 	free   map[string]bool // domains
-	begun  atomic.Int64    // when the first message was learned, seconds since 1970; 0: none was
-	shards [shards]shard
 }
 
 type shard struct {
@@ -39,20 +44,40 @@ func New(cfg Config, locate Locator) (*Watch, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	w := &Watch{cfg: cfg, locate: locate, always: map[string]bool{}, free: map[string]bool{}}
-	for _, a := range cfg.Suspension.Always {
-		if address, err := policy.ParseAddress(a); err == nil { // validated
-			w.always[address.Key()] = true
-		}
-	}
-	for _, d := range cfg.FreeMail {
-		w.free[strings.ToLower(d)] = true
-	}
+	w := &Watch{locate: locate}
+	w.take(cfg)
 	for i := range w.shards {
 		w.shards[i].accounts = map[string]*account{}
 	}
 	return w, nil
 }
+
+// Reload takes over another configuration. What is known of the accounts stays. The error is the
+// configuration's; then nothing has changed.
+func (w *Watch) Reload(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	w.take(cfg)
+	return nil
+}
+
+// take puts a valid configuration in force.
+func (w *Watch) take(cfg Config) {
+	t := &terms{Config: cfg, always: map[string]bool{}, free: map[string]bool{}}
+	for _, a := range cfg.Suspension.Always {
+		if address, err := policy.ParseAddress(a); err == nil { // validated
+			t.always[address.Key()] = true
+		}
+	}
+	for _, d := range cfg.FreeMail {
+		t.free[strings.ToLower(d)] = true
+	}
+	w.terms.Store(t)
+}
+
+// cfg is the configuration that is in force.
+func (w *Watch) cfg() *terms { return w.terms.Load() }
 
 // shard is the same in every process: what is forgotten first must not depend on chance.
 func (w *Watch) shard(identity string) *shard {
@@ -70,7 +95,7 @@ func (w *Watch) touch(s *shard, now time.Time, identity string) *account {
 			a.Woke = now.Unix()
 		}
 		s.accounts[strings.Clone(identity)] = a
-		s.bound(now, max(w.cfg.Identities/shards, 1))
+		s.bound(now, max(w.cfg().Identities/shards, 1))
 	}
 	a.turn(now)
 	return a
@@ -129,7 +154,7 @@ func (w *Watch) Learn(now time.Time, f Facts) Verdict {
 		a.Last = max(a.Last, now.Unix())
 		return v
 	}
-	if since, idle := a.woke(now, &w.cfg.Ramp); since != a.Woke && since != 0 {
+	if since, idle := a.woke(now, &w.cfg().Ramp); since != a.Woke && since != 0 {
 		a.Woke, a.Idle, a.Heard = since, uint16(min(idle, 1<<16-1)), 0
 	}
 	a.Last = max(a.Last, now.Unix())
@@ -157,7 +182,7 @@ func (w *Watch) keep(a *account, now time.Time, reached Stage) {
 
 // kept gives the stage that the account still has from before.
 func (w *Watch) kept(a *account, now time.Time) Stage {
-	if a.Stage < Pace || now.Unix()-a.StageAt >= int64(w.cfg.Calm/time.Second) {
+	if a.Stage < Pace || now.Unix()-a.StageAt >= int64(w.cfg().Calm/time.Second) {
 		return Pass
 	}
 	return min(a.Stage, Hold)
@@ -215,12 +240,12 @@ func (w *Watch) place(client netip.Addr) (network uint32, country uint16) {
 	return key(name), countryKey(code)
 }
 
-func (w *Watch) isFree(a policy.Address) bool { return w.free[a.Domain()] }
+func (w *Watch) isFree(a policy.Address) bool { return w.cfg().free[a.Domain()] }
 
 // old reports whether the Watch has seen enough to know who is new.
 func (w *Watch) old(now time.Time) bool {
 	begun := w.begun.Load()
-	return begun != 0 && now.Unix()-begun >= int64(w.cfg.Learning/time.Second)
+	return begun != 0 && now.Unix()-begun >= int64(w.cfg().Learning/time.Second)
 }
 
 // Len is how many accounts are known.

@@ -9,10 +9,16 @@ import (
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/anomaly"
 )
 
 // BenchmarkDecide is one decision of the default limits and one for each recipient domain, accepted.
-func BenchmarkDecide(b *testing.B) {
+func BenchmarkDecide(b *testing.B) { decide(b, anomaly.Config{}) }
+
+// BenchmarkDecideWatched is the same with a watch on all accounts.
+func BenchmarkDecideWatched(b *testing.B) { decide(b, anomaly.DefaultConfig()) }
+
+func decide(b *testing.B, watch anomaly.Config) {
 	directory, err := policy.NewDirectory(nil)
 	if err != nil {
 		b.Fatal(err)
@@ -22,7 +28,7 @@ func BenchmarkDecide(b *testing.B) {
 	c.Limits = append(c.Limits, rule(func(l *policy.LimitRule) {
 		l.Key, l.Unit, l.Limit = policy.ByRecipientDomain, policy.Recipients, 1<<40
 	}))
-	g := New(Settings{Config: c, Directory: directory})
+	g := New(Settings{Config: c, Directory: directory, Anomaly: watch})
 	at := noon
 	header := func(name string) []string {
 		if name == "To" {

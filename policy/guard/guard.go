@@ -2,12 +2,14 @@ package guard
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/anomaly"
 	"github.com/sendgate/sendgate/policy/limit"
 	"github.com/sendgate/sendgate/policy/similar"
 )
@@ -35,6 +37,12 @@ type Settings struct {
 	// Similar are the thresholds of near-duplicates; without a seed nothing is compared. Only New looks
 	// at it.
 	Similar similar.Config
+	// Anomaly says what is unusual for an account and what follows. Only New looks at Enabled, to watch, and
+	// Reload no more than at whether anything still follows.
+	Anomaly anomaly.Config
+	// Suspend is given the suspensions that accounts bring on themselves; it has to write them down. They
+	// are in force already. It must not block.
+	Suspend func(policy.Event)
 	// Contact is whom a refused sender is to ask, in the texts; empty names nobody.
 	Contact string
 }
@@ -46,6 +54,7 @@ type Guard struct {
 	people   *limit.Correspondents
 	waiting  *limit.Waiting
 	index    *similar.Index // nil when nothing is compared
+	watch    *anomaly.Watch // nil when accounts are not watched
 
 	flowing sync.Mutex // what Flow takes, and events that end a wait; locked before mu
 
@@ -53,8 +62,10 @@ type Guard struct {
 	fresh     fresh
 	suspended map[string]Suspension // by identity
 	kept      map[policy.ID]*kept
-	swept     time.Time                    // when what nobody accepted was dropped from kept
-	plan      map[policy.ID]limit.Estimate // of what waits, some seconds old
+	reviews   map[policy.ID]bool                 // held for the conduct of their account
+	pardoned  map[string]map[policy.ID]time.Time // by identity: campaigns that a person lets pass, until when
+	swept     time.Time                          // when what nobody accepted was dropped from kept
+	plan      map[policy.ID]limit.Estimate       // of what waits, some seconds old
 	planned   time.Time
 }
 
@@ -65,6 +76,7 @@ type settings struct {
 	rules    map[string]*policy.LimitRule
 	matchers []*policy.Matcher // by the indexes of Config.Limits
 	internal *policy.Patterns
+	always   map[string]bool // to whom suspended accounts may write
 }
 
 // isInternal reports whether an address is the organisation's own.
@@ -77,9 +89,13 @@ func New(s Settings) *Guard {
 	g := &Guard{
 		counters: limit.New(limit.DefaultConfig()), people: limit.NewCorrespondents(limit.DefaultCorrespondentsConfig()),
 		waiting: limit.NewWaiting(), suspended: map[string]Suspension{}, kept: map[policy.ID]*kept{},
+		reviews: map[policy.ID]bool{}, pardoned: map[string]map[policy.ID]time.Time{},
 	}
 	if s.Similar.Seed != ([16]byte{}) {
 		g.index, _ = similar.New(s.Similar) // its error is a configuration that was checked before
+	}
+	if s.Anomaly.Enabled {
+		g.watch, _ = anomaly.New(s.Anomaly, nil) // likewise
 	}
 	g.Reload(s)
 	return g
@@ -89,7 +105,15 @@ func New(s Settings) *Guard {
 func (g *Guard) Reload(s Settings) {
 	all := &settings{
 		Settings: s, hold: policy.NewRules(s.Config, s.Directory), rules: make(map[string]*policy.LimitRule, len(s.Config.Limits)),
-		internal: policy.NewPatterns(s.Config.Internal),
+		internal: policy.NewPatterns(s.Config.Internal), always: map[string]bool{},
+	}
+	for _, a := range append(slices.Clone(s.Anomaly.Suspension.Always), s.Contact) {
+		if address, err := policy.ParseAddress(a); err == nil && address != "" {
+			all.always[address.Key()] = true
+		}
+	}
+	if g.watch != nil {
+		_ = g.watch.Reload(s.Anomaly) // a configuration that was checked before
 	}
 	for i := range s.Config.Limits {
 		r := &all.Config.Limits[i]
@@ -119,17 +143,35 @@ func (g *Guard) Decide(ctx context.Context, s policy.Submission) policy.Verdict 
 		return policy.Verdict{}
 	case policy.StageRcpt:
 		return g.recipient(ctx, all, &s)
-	case policy.StageContent:
-		return g.content(all, &s)
 	}
-	v := g.message(ctx, all, &s)
-	if s.Content == nil || v.Action == policy.Reject || v.Action == policy.Defer {
+	f := facts{visible: -1}
+	var v policy.Verdict
+	if s.Stage != policy.StageContent {
+		if v = g.message(ctx, all, &s, &f); refuses(&v) {
+			return v
+		}
+	}
+	w, match := g.content(all, &s, &f)
+	v = both(v, w)
+	if refuses(&v) {
 		return v
 	}
-	if w := g.content(all, &s); w.Action != policy.Pass || w.Charge != nil {
-		v = v.And(w)
+	w = g.conduct(all, &s, &f, s.Content, match)
+	if refuses(&w) && s.Stage != policy.StageContent {
+		g.Forget(s.Time, s.ID)
+		return w
 	}
-	return v
+	return both(v, w)
+}
+
+func refuses(v *policy.Verdict) bool { return v.Action == policy.Reject || v.Action == policy.Defer }
+
+// both puts together what was said about a message. Mostly nothing was.
+func both(v, w policy.Verdict) policy.Verdict {
+	if w.Action == policy.Pass && w.Charge == nil && w.Findings == nil {
+		return v
+	}
+	return v.And(w)
 }
 
 // Forget gives back what a message took that was not accepted after all.

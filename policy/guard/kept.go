@@ -168,6 +168,14 @@ func (g *Guard) Going(id policy.ID) (Admitted, bool) {
 	return Admitted{}, false
 }
 
+// Keeps reports whether a message waits for room or for a person. Of one that does not, an event that lets
+// it go changes nothing, unless it brings a charge or the rule of an approval that nobody gave.
+func (g *Guard) Keeps(id policy.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.kept[id] != nil || g.reviews[id]
+}
+
 // early reports whether the usual hold of a message is not over.
 func (g *Guard) early(now time.Time, id policy.ID) bool {
 	g.mu.Lock()

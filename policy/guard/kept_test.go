@@ -74,6 +74,35 @@ func TestWhatFlowsKeepsItsChargeUntilItIsObserved(t *testing.T) {
 	}
 }
 
+// Of a message that nothing keeps back, whoever reads the journal may skip the end of its hold.
+func TestKeepsOnlyWhatWaits(t *testing.T) {
+	d := full(t, rule(func(*policy.LimitRule) {}))
+	s, v := d.held()
+	if !d.g.Keeps(s.ID) {
+		t.Error("not kept from the decision on")
+	}
+	d.accept(s, v)
+	if !d.g.Keeps(s.ID) {
+		t.Error("not kept once accepted")
+	}
+	d.see(s, policy.Event{Kind: policy.Released, Time: d.now, Actor: "hold"})
+	if d.g.Keeps(s.ID) {
+		t.Error("kept after it was let go")
+	}
+	d.g.mu.Lock()
+	d.g.reviews[s.ID] = true
+	d.g.mu.Unlock()
+	if !d.g.Keeps(s.ID) {
+		t.Error("what a person is to look at is not kept")
+	}
+	other := d.mail("somebody@remote.example")
+	other.Envelope.Identity = "ben"
+	d.accept(other, d.decide(other))
+	if d.g.Keeps(other.ID) {
+		t.Error("what passed is kept")
+	}
+}
+
 func TestWhatIsNotAcceptedIsNotKept(t *testing.T) {
 	for name, end := range map[string]func(*desk, policy.Submission){
 		"forgotten": func(d *desk, s policy.Submission) { d.g.Forget(d.now, s.ID) },

@@ -12,15 +12,15 @@ import (
 
 // facts are what limits count of a message.
 type facts struct {
-	internal []bool // by recipient
-	first    []bool // by recipient: external and not known to the sender; nil until asked for
-	visible  int64  // external addresses in To and Cc; -1 until asked for
+	internal []bool           // by recipient
+	known    []limit.Relation // by recipient, to the sender; nil until asked for
+	visible  int64            // external addresses in To and Cc; -1 until asked for
 }
 
 // demands gives what a message asks of the limits that match it, and the rules by the same indexes.
 func (g *Guard) demands(all *settings, s *policy.Submission) (list []limit.Demand, rules []*policy.LimitRule) {
 	var room asked
-	list, rules, _ = g.measure(&room, all, s)
+	list, rules, _ = g.measure(&room, all, s, &facts{visible: -1})
 	return list, rules
 }
 
@@ -28,12 +28,13 @@ func (g *Guard) demands(all *settings, s *policy.Submission) (list []limit.Deman
 type asked struct {
 	demands [12]limit.Demand
 	rules   [12]*policy.LimitRule
+	lines   [12]limit.Line // what was said to them
+	amounts [12]limit.Amount
 }
 
 // measure is demands with the rules that could not be applied. It uses the room while it is enough.
-func (g *Guard) measure(in *asked, all *settings, s *policy.Submission) (list []limit.Demand, rules, failed []*policy.LimitRule) {
+func (g *Guard) measure(in *asked, all *settings, s *policy.Submission, f *facts) (list []limit.Demand, rules, failed []*policy.LimitRule) {
 	groups := all.Directory.Groups(s.Envelope.Identity)
-	f := facts{visible: -1}
 	list, rules = in.demands[:0], in.rules[:0]
 	var room [4]share
 	for i := range all.Config.Limits {
@@ -41,7 +42,7 @@ func (g *Guard) measure(in *asked, all *settings, s *policy.Submission) (list []
 		if l.Action == policy.Pace {
 			continue
 		}
-		shares, ok := g.tryShares(room[:0], all, s, i, &f, groups)
+		shares, ok := g.tryShares(room[:0], all, s, i, f, groups)
 		if !ok {
 			failed = append(failed, l)
 		}
@@ -175,15 +176,25 @@ func (f *facts) isInternal(all *settings, e *policy.Envelope, i int) bool {
 	return f.internal[i]
 }
 
+// isFirst reports whether recipient i is external and not known to the sender.
 func (f *facts) isFirst(g *Guard, all *settings, e *policy.Envelope, i int) bool {
-	if f.first == nil {
+	if f.isInternal(all, e, i) {
+		return false
+	}
+	r := f.relation(g, e, i)
+	return !r.Sent && !r.Heard
+}
+
+// relation tells what recipient i is to the sender.
+func (f *facts) relation(g *Guard, e *policy.Envelope, i int) limit.Relation {
+	if f.known == nil {
 		keys := make([]string, len(e.Recipients))
 		for i := range e.Recipients {
 			keys[i] = e.Recipients[i].Address.Key()
 		}
-		f.first = g.people.FirstTime(e.Identity, keys)
+		f.known = g.people.Relations(e.Identity, keys)
 	}
-	return f.first[i] && !f.isInternal(all, e, i)
+	return f.known[i]
 }
 
 // visibleIn counts the external addresses that every recipient can read.

@@ -14,7 +14,7 @@ import (
 )
 
 // message decides on a whole message.
-func (g *Guard) message(ctx context.Context, all *settings, s *policy.Submission) policy.Verdict {
+func (g *Guard) message(ctx context.Context, all *settings, s *policy.Submission, f *facts) policy.Verdict {
 	for i := range s.Envelope.Recipients { // where nobody asked at RCPT
 		if v := g.barred(all, s.Time, s.Envelope.Identity, s.Envelope.Recipients[i].Address); v.Action != policy.Pass {
 			return v
@@ -22,15 +22,15 @@ func (g *Guard) message(ctx context.Context, all *settings, s *policy.Submission
 	}
 	base := all.hold.Decide(ctx, *s)
 	var room asked
-	demands, rules, failed := g.measure(&room, all, s)
+	demands, rules, failed := g.measure(&room, all, s, f)
 	if v, ok := failure(all, s, failed); ok {
 		return v
 	}
-	r := g.take(s.Time, s.ID, fingerprint(s), demands, rules)
+	r := g.take(&room, s.Time, s.ID, fingerprint(s), demands, rules)
 	findings := findingsOf(&r, rules)
 	if r.Fits {
 		base.Findings = findings
-		return g.passes(all, s, base, &r, rules)
+		return g.passes(all, s, f, base, &r, rules)
 	}
 	i := strictest(&r, rules)
 	findings[i].Decided = true
@@ -67,13 +67,13 @@ func failure(all *settings, s *policy.Submission, failed []*policy.LimitRule) (v
 }
 
 // take takes what a message asks, unless one that has waited longer has a claim.
-func (g *Guard) take(now time.Time, id policy.ID, retry limit.Fingerprint, demands []limit.Demand, rules []*policy.LimitRule) limit.Result {
+func (g *Guard) take(in *asked, now time.Time, id policy.ID, retry limit.Fingerprint, demands []limit.Demand, rules []*policy.LimitRule) limit.Result {
 	line, claimed := g.waiting.Blocks(demands)
 	if claimed {
 		line, claimed = g.waiting.Blocks(queueing(demands, rules))
 	}
 	if !claimed {
-		return g.counters.Take(now, id, retry, demands)
+		return g.counters.TakeInto(&limit.Room{Lines: in.lines[:], Amounts: in.amounts[:]}, now, id, retry, demands)
 	}
 	r := g.counters.Test(now, demands)
 	for i := range r.Lines {
@@ -218,7 +218,7 @@ func (g *Guard) keepBack(s *policy.Submission, base policy.Verdict, l *limit.Lin
 
 // passes is the verdict of a message that no limit keeps back. It may still be held, paced, tagged or
 // routed.
-func (g *Guard) passes(all *settings, s *policy.Submission, base policy.Verdict, r *limit.Result, rules []*policy.LimitRule) policy.Verdict {
+func (g *Guard) passes(all *settings, s *policy.Submission, f *facts, base policy.Verdict, r *limit.Result, rules []*policy.LimitRule) policy.Verdict {
 	v := base
 	v.Charge = chargeOf(r.Taken)
 	for i := range r.Lines {
@@ -234,22 +234,21 @@ func (g *Guard) passes(all *settings, s *policy.Submission, base policy.Verdict,
 		}
 	}
 	if r.RetryOf == s.ID || r.RetryOf == (policy.ID{}) {
-		g.pace(all, s, &v)
+		g.pace(all, s, f, &v)
 	}
 	return v
 }
 
 // pace moves the end of the hold to the next slots of the paces that match.
-func (g *Guard) pace(all *settings, s *policy.Submission, v *policy.Verdict) {
+func (g *Guard) pace(all *settings, s *policy.Submission, f *facts, v *policy.Verdict) {
 	groups := all.Directory.Groups(s.Envelope.Identity)
-	f := facts{visible: -1}
 	for i := range all.Config.Limits {
 		l := &all.Config.Limits[i]
 		if l.Action != policy.Pace || !all.matchers[i].Matches(s, groups) {
 			continue
 		}
 		rate := limit.Rate{Every: time.Duration(l.Per) / time.Duration(l.Limit), Burst: l.Burst}
-		for _, share := range g.shares(nil, all, s, i, &f) {
+		for _, share := range g.shares(nil, all, s, i, f) {
 			shadow := all.shadow(l, s.Time)
 			if shadow { // it takes slots all the same, to say what it would do
 				share.key = "shadow:" + share.key
@@ -276,17 +275,10 @@ func (g *Guard) pace(all *settings, s *policy.Submission, v *policy.Verdict) {
 }
 
 func chargeOf(t limit.Taken) *policy.Charge {
-	c := &policy.Charge{At: t.At, Retry: t.Retry, First: t.First, Amounts: make([]policy.Amount, 0, len(t.Amounts))}
-	for _, a := range t.Amounts {
-		c.Amounts = append(c.Amounts, policy.Amount(a))
-	}
-	return c
+	amounts := append(make([]policy.Amount, 0, len(t.Amounts)), t.Amounts...) // those may lie in a Room
+	return &policy.Charge{At: t.At, Retry: t.Retry, First: t.First, Amounts: amounts}
 }
 
 func takenOf(c *policy.Charge) limit.Taken {
-	t := limit.Taken{At: c.At, Retry: c.Retry, First: c.First, Amounts: make([]limit.Amount, 0, len(c.Amounts))}
-	for _, a := range c.Amounts {
-		t.Amounts = append(t.Amounts, limit.Amount(a))
-	}
-	return t
+	return limit.Taken{At: c.At, Retry: c.Retry, First: c.First, Amounts: c.Amounts}
 }

@@ -10,6 +10,16 @@ import (
 // Observe takes up an event. e is the envelope of its message with its recipients, nil when the event
 // is about none. Events may come twice, and those of before a restart come again.
 func (g *Guard) Observe(now time.Time, id policy.ID, e *policy.Envelope, ev policy.Event) {
+	g.observe(now, id, e, ev, false)
+}
+
+// Recollect takes up once more an event that was observed long ago, in this process or before a snapshot, for
+// what a message waits for. What its account did then is not counted again.
+func (g *Guard) Recollect(now time.Time, id policy.ID, e *policy.Envelope, ev policy.Event) {
+	g.observe(now, id, e, ev, true)
+}
+
+func (g *Guard) observe(now time.Time, id policy.ID, e *policy.Envelope, ev policy.Event, again bool) {
 	if e == nil {
 		g.administer(now, ev)
 		return
@@ -20,14 +30,35 @@ func (g *Guard) Observe(now time.Time, id policy.ID, e *policy.Envelope, ev poli
 	switch ev.Kind {
 	case policy.Accepted, policy.Offered:
 		g.charge(now, id, ev.Charge)
-		g.count(id, e, ev)
 		if ev.Charge == nil || len(ev.Charge.Amounts) == 0 { // nothing was taken of a limit
 			g.await(id, e.Identity, &ev)
+		}
+		g.underReview(id, &ev)
+		if !again {
+			g.behaved(id, e, &ev, g.count(id, e, ev))
 		}
 		g.learn(e, ev.Time)
 	case policy.Released, policy.Approved, policy.Held, policy.HoldChanged, policy.Refused, policy.NeverQueued, policy.Canceled, policy.Blocked:
 		g.settle(now, id, e, ev)
+		if ended(&ev, e) {
+			g.reviewed(id, e, &ev, again)
+		}
+	case policy.Bounced, policy.AsyncBounced:
+		if !again {
+			g.bounced(id, e, &ev)
+		}
 	}
+}
+
+// ended reports whether a message does not wait for a person after an event.
+func ended(ev *policy.Event, e *policy.Envelope) bool {
+	switch ev.Kind {
+	case policy.Held, policy.HoldChanged:
+		return false
+	case policy.Canceled, policy.Blocked:
+		return ev.Recipients == nil || len(ev.Recipients) >= len(e.Recipients)
+	}
+	return true
 }
 
 // settle takes up an event that a message may have waited for. Flow does not take for it meanwhile.
@@ -148,6 +179,9 @@ func (g *Guard) administer(now time.Time, ev policy.Event) {
 	switch ev.Kind {
 	case policy.Suspended, policy.Unsuspended:
 		g.suspend(ev)
+		g.judged(&ev)
+	case policy.Login:
+		g.signIn(&ev)
 	case policy.Boosted, policy.Overridden:
 		if ev.Kind == policy.Overridden && ev.Amount == 0 {
 			g.counters.Revoke(ev.Rule, ev.Subject)
@@ -171,7 +205,7 @@ func (g *Guard) suspend(ev policy.Event) {
 	if ev.Time.Before(g.suspended[ev.Subject].Since) {
 		return
 	}
-	s := Suspension{Identity: ev.Subject, Since: ev.Time, Until: ev.Until, Reason: ev.Reason, Author: ev.Actor}
+	s := suspensionOf(&ev)
 	if ev.Kind == policy.Unsuspended {
 		s.Until = ev.Time // over, and remembered: an older event comes again after a restart
 	}

@@ -49,18 +49,19 @@ func (f *fresh) take(id policy.ID) (similar.Signature, bool) {
 	return s, ok
 }
 
-// content decides on what a message says. The zero verdict with a charge lets it pass.
-func (g *Guard) content(all *settings, s *policy.Submission) (v policy.Verdict) {
+// content decides on what a message says. The zero verdict with a charge lets it pass. m tells what it is like, nil
+// when it was compared with nothing.
+func (g *Guard) content(all *settings, s *policy.Submission, f *facts) (v policy.Verdict, m *similar.Match) {
 	if g.index == nil || s.Content == nil {
-		return policy.Verdict{}
+		return policy.Verdict{}, nil
 	}
 	defer func() {
 		if recover() != nil { // a text that breaks a rule must not stop mail
-			v = policy.Verdict{}
+			v, m = policy.Verdict{}, nil
 		}
 	}()
 	e := s.Envelope
-	strangers := g.strangers(all, s)
+	strangers := g.strangers(all, e, f)
 	to := make([]policy.Address, len(strangers))
 	for i, j := range strangers {
 		to[i] = e.Recipients[j].Address
@@ -68,20 +69,20 @@ func (g *Guard) content(all *settings, s *policy.Submission) (v policy.Verdict) 
 	sig := g.index.Signature(s.Content.Text, Hints(e, s.Content))
 	octets, err := sig.MarshalBinary()
 	if err != nil {
-		return policy.Verdict{}
+		return policy.Verdict{}, nil
 	}
 	g.mu.Lock()
 	g.fresh.add(s.ID, sig)
 	g.mu.Unlock()
 	v.Charge = &policy.Charge{At: s.Time.UnixMilli(), First: s.ID, Signature: octets, Strangers: strangers}
 	if len(to) == 0 { // colleagues and correspondents: it counts for nobody, and waits for nobody
-		return v
+		return v, nil
 	}
-	m := g.index.Look(s.Time, e.Identity, sig, to)
-	if m.Level == similar.Silent {
-		return v
+	match := g.index.Look(s.Time, e.Identity, sig, to)
+	if match.Level == similar.Silent {
+		return v, &match
 	}
-	return g.campaign(all, s, v, m, len(strangers))
+	return g.campaign(all, s, v, match, len(strangers)), &match
 }
 
 // campaign is the verdict on a message of a campaign.
@@ -134,14 +135,9 @@ func withReference(l policy.Label, id policy.ID) policy.Label {
 }
 
 // strangers gives the recipients who count: external ones who have not written to the sender.
-func (g *Guard) strangers(all *settings, s *policy.Submission) (indexes []int) {
-	e := s.Envelope
-	keys := make([]string, len(e.Recipients))
+func (g *Guard) strangers(all *settings, e *policy.Envelope, f *facts) (indexes []int) {
 	for i := range e.Recipients {
-		keys[i] = e.Recipients[i].Address.Key()
-	}
-	for i, r := range g.people.Relations(e.Identity, keys) {
-		if !r.Heard && !all.Config.IsInternal(e.Recipients[i].Address) {
+		if !f.isInternal(all, e, i) && !f.relation(g, e, i).Heard {
 			indexes = append(indexes, i)
 		}
 	}
@@ -190,16 +186,16 @@ func hosts(c *content.Content) (list []string) {
 	return list
 }
 
-// count adds an accepted message to its campaign.
-func (g *Guard) count(id policy.ID, e *policy.Envelope, ev policy.Event) {
+// count adds an accepted message to its campaign, and tells what it is like; nil when it was compared with nothing.
+func (g *Guard) count(id policy.ID, e *policy.Envelope, ev policy.Event) *similar.Match {
 	if g.index == nil || ev.Charge == nil || ev.Charge.Signature == nil {
-		return
+		return nil
 	}
 	g.mu.Lock()
 	sig, ok := g.fresh.take(id)
 	g.mu.Unlock()
 	if !ok && sig.UnmarshalBinary(ev.Charge.Signature) != nil {
-		return // of another version or seed
+		return nil // of another version or seed
 	}
 	var to []policy.Address
 	for _, i := range ev.Charge.Strangers {
@@ -207,7 +203,11 @@ func (g *Guard) count(id policy.ID, e *policy.Envelope, ev policy.Event) {
 			to = append(to, e.Recipients[i].Address)
 		}
 	}
-	g.index.Take(ev.Time, id, e.Identity, sig, to)
+	m := g.index.Take(ev.Time, id, e.Identity, sig, to)
+	if len(to) == 0 { // as nobody looked
+		return nil
+	}
+	return &m
 }
 
 // decideCampaign takes up what a person said about a campaign.
@@ -219,6 +219,18 @@ func (g *Guard) decideCampaign(ev policy.Event) error {
 	if err != nil {
 		return err
 	}
+	if err := g.saidOf(id, &ev); err != nil {
+		return err
+	}
+	c, err := g.index.Campaign(ev.Time, id)
+	if err == nil {
+		g.pardon(&c)
+	}
+	return err
+}
+
+// saidOf passes on what a person said about a campaign.
+func (g *Guard) saidOf(id policy.ID, ev *policy.Event) error {
 	switch ev.Rule {
 	case "approve":
 		return g.index.Approve(id, ev.Actor, ev.Time)
@@ -230,6 +242,36 @@ func (g *Guard) decideCampaign(ev policy.Event) error {
 		return g.index.Cancel(id, ev.Actor, ev.Time)
 	}
 	return g.index.Withdraw(id)
+}
+
+// pardon notes whose mail of a campaign a person lets pass.
+func (g *Guard) pardon(c *similar.Campaign) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, of := range g.pardoned {
+		delete(of, c.ID)
+	}
+	if !lenient(&c.Decision) {
+		return
+	}
+	for _, sender := range c.Decision.Senders {
+		if g.pardoned[sender] == nil {
+			g.pardoned[sender] = map[policy.ID]time.Time{}
+		}
+		g.pardoned[sender][c.ID] = c.Decision.Until
+	}
+}
+
+// pardons reports whether a person lets some text of the sender pass, to whomever it goes.
+func (g *Guard) pardons(s *policy.Submission) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, until := range g.pardoned[s.Envelope.Identity] {
+		if until.IsZero() || s.Time.Before(until) {
+			return true
+		}
+	}
+	return false
 }
 
 // Campaigns lists the near-duplicates with so many messages or more, or a decision.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/anomaly"
 )
 
 // reference is what a person gives to the administrators to ask about a refusal.
@@ -55,6 +56,37 @@ func paceText(at time.Time, late bool) policy.Label {
 	}
 	clock := at.Local().Format(time.TimeOnly)
 	return policy.Label{EN: "paced, goes at " + clock, ZH: "按速率发送，" + clock + " 发出"}
+}
+
+// conductText says what is unusual about a message.
+func conductText(w *anomaly.Verdict) (l policy.Label) {
+	for i := range w.Reasons {
+		if i > 0 {
+			l.EN += "; "
+			l.ZH += "；"
+		}
+		l.EN += w.Reasons[i].Text.EN
+		l.ZH += w.Reasons[i].Text.ZH
+	}
+	if w.Score > 0 {
+		l.EN = fmt.Sprintf("Unusual for this account (score %d): %s", w.Score, l.EN)
+		l.ZH = fmt.Sprintf("该账号行为异常（评分 %d）：%s", w.Score, l.ZH)
+	}
+	return l
+}
+
+func terseText() policy.Label {
+	return policy.Label{EN: "hardly more than a link", ZH: "内容几乎只有链接"}
+}
+
+// reviewText does not say what was noticed: who reads it may be an intruder.
+func reviewText(contact string) policy.Label {
+	l := policy.Label{EN: "Waits for review: this is unusual for the account", ZH: "等待审核：该账号的发信行为异常"}
+	if contact != "" {
+		l.EN += "; contact " + contact
+		l.ZH += "，请联系 " + contact
+	}
+	return l
 }
 
 func suspendedText(s *Suspension, contact string) policy.Label {

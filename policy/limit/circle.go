@@ -62,9 +62,9 @@ func RestoreCorrespondents(r io.Reader, cfg CorrespondentsConfig) (*Corresponden
 		return nil, 0, err
 	}
 	c := NewCorrespondents(cfg)
-	err = in.chunks(func(decode func(any) error) error {
+	err = in.chunks(func(payload []byte) error {
 		var records []circleRecord
-		if err := decode(&records); err != nil {
+		if err := in.decode.Unmarshal(payload, &records); err != nil {
 			return err
 		}
 		for _, r := range records {

@@ -81,16 +81,16 @@ type shard struct {
 }
 
 // New gives empty counters.
-func New(cfg Config) *Counters { return newCounters(cfg, 0) }
+func New(cfg Config) *Counters { return newCounters(cfg, 0, 0) }
 
-// newCounters makes room for a number of keys.
-func newCounters(cfg Config, keys int) *Counters {
+// newCounters makes room for a number of keys and messages.
+func newCounters(cfg Config, keys, messages int) *Counters {
 	c := &Counters{cfg: cfg, seed: maphash.MakeSeed()}
 	for i := range c.shards {
 		c.shards[i] = shard{
 			subjects: make(map[string]*subject, keys/shards),
-			messages: map[policy.ID]*holding{},
-			retries:  map[Fingerprint]*holding{},
+			messages: make(map[policy.ID]*holding, messages/shards),
+			retries:  make(map[Fingerprint]*holding, messages/shards),
 		}
 	}
 	return c

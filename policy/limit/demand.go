@@ -113,10 +113,5 @@ type Taken struct {
 	First   policy.ID   `cbor:"4,keyasint"` // the message that took it; a retry names the first attempt
 }
 
-// An Amount is a number of units under one rule for one key.
-type Amount struct {
-	Rule   string        `cbor:"1,keyasint"`
-	Key    string        `cbor:"2,keyasint"`
-	Window time.Duration `cbor:"3,keyasint,omitempty"`
-	Units  int64         `cbor:"4,keyasint"`
-}
+// An Amount is a number of units under one rule for one key, as it stands in the journal.
+type Amount = policy.Amount

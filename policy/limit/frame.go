@@ -15,8 +15,8 @@ import (
 var ErrDamaged = errors.New("the snapshot is damaged")
 
 // A snapshot is a sequence of frames: the kind (1 octet), the length of the payload (4, big endian), the
-// CRC-32C of both and the payload (4), the payload in CBOR (RFC 8949). The last frame holds how many
-// there were before it.
+// CRC-32C of both and the payload (4), the payload in CBOR (RFC 8949), but for the chunks of limits. The last
+// frame holds how many there were before it.
 type frameKind byte
 
 const (
@@ -30,7 +30,7 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // snapshotVersion is raised when a snapshot means something else than before.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // A header is the first frame.
 type header struct {
@@ -38,7 +38,9 @@ type header struct {
 	Version int      `cbor:"2,keyasint"`
 	Mark    uint64   `cbor:"3,keyasint"`
 	Rules   []string `cbor:"4,keyasint,omitempty"`
-	Keys    int      `cbor:"5,keyasint,omitempty"` // about how many follow
+	// About how many follow.
+	Keys     int `cbor:"5,keyasint,omitempty"`
+	Messages int `cbor:"6,keyasint,omitempty"`
 }
 
 // appendFrame encodes v as a frame.
@@ -52,11 +54,17 @@ func appendFrame(b []byte, kind frameKind, v any) ([]byte, error) {
 
 func frame(b []byte, kind frameKind, payload []byte) []byte {
 	at := len(b)
-	b = append(b, byte(kind))
-	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
-	sum := crc32.Update(crc32.Checksum(b[at:], castagnoli), castagnoli, payload)
-	b = binary.BigEndian.AppendUint32(b, sum)
-	return append(b, payload...)
+	b = append(append(b, make([]byte, frameHeader)...), payload...)
+	seal(b[at:], kind)
+	return b
+}
+
+// seal fills the header of a frame, for which there is room before the payload.
+func seal(b []byte, kind frameKind) {
+	b[0] = byte(kind)
+	binary.BigEndian.PutUint32(b[1:], uint32(len(b)-frameHeader))
+	sum := crc32.Update(crc32.Checksum(b[:5], castagnoli), castagnoli, b[frameHeader:])
+	binary.BigEndian.PutUint32(b[5:], sum)
 }
 
 // A frameWriter writes frames and counts them.
@@ -166,7 +174,7 @@ func (f *frameReader) head(content string) (header, error) {
 }
 
 // chunks hands every chunk to a function until the end frame.
-func (f *frameReader) chunks(load func(decode func(any) error) error) error {
+func (f *frameReader) chunks(load func(payload []byte) error) error {
 	for {
 		kind, payload, err := f.next()
 		if err != nil {
@@ -174,7 +182,7 @@ func (f *frameReader) chunks(load func(decode func(any) error) error) error {
 		}
 		switch kind {
 		case chunkFrame:
-			if err := load(func(v any) error { return f.decode.Unmarshal(payload, v) }); err != nil {
+			if err := load(payload); err != nil {
 				return f.damaged("%v", err)
 			}
 			f.frames++

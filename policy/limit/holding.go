@@ -65,7 +65,7 @@ func (c *Counters) taken(h *holding, retry Fingerprint) Taken {
 	for _, it := range h.items {
 		if w := it.subject.find(it.rule); w != nil {
 			window := time.Duration(w.width) * Subs * time.Millisecond
-			t.Amounts = append(t.Amounts, Amount{c.rules.name(it.rule), it.subject.key, window, it.amount})
+			t.Amounts = append(t.Amounts, Amount{Rule: c.rules.name(it.rule), Key: it.subject.key, Window: window, Units: it.amount})
 		}
 	}
 	return t

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/sendgate/sendgate/policy"
 )
@@ -22,7 +23,10 @@ func Restore(r io.Reader, cfg Config) (*Counters, uint64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	l := loader{c: newCounters(cfg, min(max(h.Keys, 0), maxRoom)), holdings: map[policy.ID]*holding{}}
+	l := loader{
+		c: newCounters(cfg, min(max(h.Keys, 0), maxRoom), min(max(h.Messages, 0), maxRoom)), decode: in.decode.Unmarshal,
+		shared: map[policy.ID]*holding{},
+	}
 	for i, name := range h.Rules {
 		if l.c.rules.id(name) != uint32(i) {
 			return nil, 0, fmt.Errorf("%w: rule %q is listed twice", ErrDamaged, name)
@@ -40,15 +44,20 @@ const maxRoom = 1 << 20
 
 // A loader fills counters from chunks. Nobody else knows the counters yet.
 type loader struct {
-	c        *Counters
-	holdings map[policy.ID]*holding // by the message that took them
-	retries  []retryRecord
+	c       *Counters
+	decode  func([]byte, any) error
+	shared  map[policy.ID]*holding // by the message that took them, where that is not among the messages yet
+	open    []*holding
+	retries []retryRecord
+
 	chunkBuf chunk
+	keys     []*subject // of chunkBuf.Keys
+	windows  []window
+	slots    []slot
 }
 
-func (l *loader) chunk(decode func(any) error) error {
-	l.chunkBuf = chunk{}
-	if err := decode(&l.chunkBuf); err != nil {
+func (l *loader) chunk(payload []byte) error {
+	if err := l.chunkBuf.read(payload, l.decode); err != nil {
 		return err
 	}
 	for i := range l.chunkBuf.Subjects {
@@ -56,9 +65,18 @@ func (l *loader) chunk(decode func(any) error) error {
 			return fmt.Errorf("key %q: %w", l.chunkBuf.Subjects[i].Key, err)
 		}
 	}
+	l.keys = l.keys[:0]
+	for _, key := range l.chunkBuf.Keys {
+		l.keys = append(l.keys, l.c.subject(key))
+	}
 	for i := range l.chunkBuf.Messages {
 		if err := l.message(&l.chunkBuf.Messages[i]); err != nil {
 			return fmt.Errorf("message %s: %w", l.chunkBuf.Messages[i].ID, err)
+		}
+	}
+	for i := range l.chunkBuf.Retries {
+		if l.chunkBuf.Retries[i].Retry == (Fingerprint{}) {
+			return errRetry
 		}
 	}
 	l.retries = append(l.retries, l.chunkBuf.Retries...)
@@ -70,6 +88,7 @@ var (
 	errWindow = errors.New("impossible window")
 	errTwice  = errors.New("listed twice")
 	errAmount = errors.New("impossible amount")
+	errRetry  = errors.New("a retry without a fingerprint")
 )
 
 func (l *loader) known(rule uint32) bool { return int(rule) < len(l.c.rules.list()) }
@@ -79,24 +98,43 @@ func (l *loader) subject(r *subjectRecord) error {
 	if s.windows != nil || s.more != nil {
 		return errTwice
 	}
-	v := &varints{r.Windows, false}
+	if err := l.readWindows(r.Windows); err != nil {
+		return err
+	}
+	if len(l.windows) > 0 {
+		s.windows = slices.Clone(l.windows)
+		rest := slices.Clone(l.slots)
+		for i := range s.windows {
+			n := len(s.windows[i].slots)
+			s.windows[i].slots, rest = rest[:n:n], rest[n:]
+		}
+	}
+	if r.More == nil {
+		return nil
+	}
+	return l.extra(s, r.More)
+}
+
+// readWindows fills the lists that serve for every subject.
+func (l *loader) readWindows(b []byte) error {
+	l.windows, l.slots = l.windows[:0], l.slots[:0]
+	v := &varints{b, false}
 	for len(v.b) > 0 {
-		w, ok := v.window()
+		w, ok := v.window(&l.slots)
 		if !ok {
 			return errWindow
 		}
 		if !l.known(w.rule) {
 			return errRule
 		}
-		if s.find(w.rule) != nil {
-			return errTwice
+		for i := range l.windows {
+			if l.windows[i].rule == w.rule {
+				return errTwice
+			}
 		}
-		s.windows = append(s.windows, w)
+		l.windows = append(l.windows, w)
 	}
-	if r.More == nil {
-		return nil
-	}
-	return l.extra(s, r.More)
+	return nil
 }
 
 // varints reads numbers; after the first that is not there, all are 0.
@@ -115,21 +153,21 @@ func (v *varints) next(most uint64) uint64 {
 	return n
 }
 
-// window checks and rebuilds what appendWindow wrote.
-func (v *varints) window() (window, bool) {
+// window checks and rebuilds what appendWindow wrote. It appends the slots to a list.
+func (v *varints) window(slots *[]slot) (window, bool) {
 	w := window{rule: uint32(v.next(1<<32 - 1)), width: uint32(v.next(1<<32 - 1)), last: int64(v.next(1 << 62))}
-	slots := int(v.next(Subs + 1))
-	w.slots = make([]slot, 0, slots)
+	n, from := int(v.next(Subs+1)), len(*slots)
 	previous := uint64(Subs + 1)
-	for range slots {
+	for range n {
 		age, amount := v.next(Subs), v.next(maxSlot)
 		if age >= previous || amount == 0 {
 			return w, false
 		}
 		previous = age
-		w.slots = append(w.slots, newSlot(w.last-int64(age), int64(amount)))
+		*slots = append(*slots, newSlot(w.last-int64(age), int64(amount)))
 		w.total += int64(amount)
 	}
+	w.slots = (*slots)[from:]
 	return w, !v.failed && w.width > 0
 }
 
@@ -158,36 +196,80 @@ func (l *loader) extra(s *subject, r *extraRecord) error {
 }
 
 func (l *loader) message(r *messageRecord) error {
-	if l.c.shard(l.c.idBit(r.ID)).messages[r.ID] != nil {
+	messages := l.c.shard(l.c.idBit(r.ID)).messages
+	h, err := l.holding(r)
+	if err != nil {
+		return err
+	}
+	n := len(messages)
+	if messages[r.ID] = h; len(messages) == n {
 		return errTwice
 	}
-	h := l.holdings[r.First]
-	if h == nil {
-		h = &holding{
-			first: [1]policy.ID{r.First}, at: r.At, lease: r.Lease, forget: r.Forget,
-			mask: l.c.idBit(r.First), refunds: r.Refunds, items: make([]item, 0, len(r.Items)),
-		}
-		if err := l.items(h, r.Items); err != nil {
-			return err
-		}
-		l.holdings[r.First] = h
+	if r.ID == r.First && len(h.ids) == 0 {
+		h.ids = h.first[:]
+	} else {
+		h.ids = append(h.ids, r.ID)
 	}
-	h.ids = append(h.ids, r.ID)
 	h.mask |= l.c.idBit(r.ID)
-	l.c.shard(l.c.idBit(r.ID)).messages[r.ID] = h
 	return nil
 }
 
-func (l *loader) items(h *holding, records []itemRecord) error {
-	for _, it := range records {
-		if !l.known(it.Rule) {
+// holding gives what a message shares, or makes it.
+func (l *loader) holding(r *messageRecord) (*holding, error) {
+	if h := l.taken(r.First, r.ID); h != nil {
+		return h, nil
+	}
+	h := &holding{
+		first: [1]policy.ID{r.First}, at: r.At, lease: r.Lease, forget: r.Forget, mask: l.c.idBit(r.First),
+	}
+	for _, key := range r.Refunds {
+		h.refunds = append(h.refunds, strings.Clone(key))
+	}
+	if err := l.items(h, r.Items); err != nil {
+		return nil, err
+	}
+	if r.ID != r.First {
+		l.shared[r.First] = h
+	}
+	if h.lease > 0 {
+		l.open = append(l.open, h)
+	}
+	return h, nil
+}
+
+// taken gives what a message took that was read before, as the first one of those that share it. Whoever
+// asks is not looked for among the messages: it is not there yet.
+func (l *loader) taken(first, asking policy.ID) *holding {
+	if first != asking {
+		if h := l.c.message(first); h != nil && h.first[0] == first {
+			return h
+		}
+	}
+	if len(l.shared) == 0 {
+		return nil
+	}
+	return l.shared[first]
+}
+
+// items reads what appendItem wrote.
+func (l *loader) items(h *holding, b []byte) error {
+	n := 0
+	for _, c := range b { // the last octet of a number is below 128
+		if c < 0x80 {
+			n++
+		}
+	}
+	h.items = make([]item, 0, n/3)
+	for v := (varints{b, false}); len(v.b) > 0; {
+		rule, key, amount := v.next(1<<32-1), v.next(1<<32-1), v.next(MaxAmount)
+		switch {
+		case v.failed || key >= uint64(len(l.keys)):
+			return errAmount
+		case !l.known(uint32(rule)):
 			return errRule
 		}
-		if it.Amount < 0 || it.Amount > MaxAmount {
-			return errAmount
-		}
-		s := l.c.subject(it.Key)
-		h.items = append(h.items, item{s, it.Rule, it.Amount})
+		s := l.keys[key]
+		h.items = append(h.items, item{s, uint32(rule), int64(amount)})
 		h.mask |= s.bit
 	}
 	return nil
@@ -196,23 +278,17 @@ func (l *loader) items(h *holding, records []itemRecord) error {
 // finish ties fingerprints to what was taken, and puts open reservations under their lease.
 func (l *loader) finish() {
 	for _, r := range l.retries {
-		h := l.holdings[r.First]
+		h := l.taken(r.First, policy.ID{})
 		if h == nil { // its windows have passed
 			h = &holding{first: [1]policy.ID{r.First}, at: r.At, mask: l.c.idBit(r.First)}
 			h.ids = h.first[:]
-			l.holdings[r.First] = h
+			l.shared[r.First] = h
 		}
 		h.mask |= l.c.retryBit(r.Retry)
 		l.c.shard(l.c.retryBit(r.Retry)).retries[r.Retry] = h
 	}
-	var open []*holding
-	for _, h := range l.holdings {
-		if h.lease > 0 {
-			open = append(open, h)
-		}
-	}
-	slices.SortFunc(open, func(a, b *holding) int { return cmp.Compare(a.lease, b.lease) })
-	for _, h := range open {
+	slices.SortFunc(l.open, func(a, b *holding) int { return cmp.Compare(a.lease, b.lease) })
+	for _, h := range l.open {
 		l.c.open(h, h.lease)
 	}
 }

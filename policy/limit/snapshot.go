@@ -13,16 +13,15 @@ const countersContent = "limits"
 // chunkSize is how many subjects or messages are in a frame.
 const chunkSize = 512
 
-// A chunk is a part of a shard.
+// A chunk is a part of a shard. See chunk.append for how it is written.
 type chunk struct {
-	_        struct{} `cbor:",toarray"`
 	Subjects []subjectRecord
+	Keys     []string // that items name by their index
 	Messages []messageRecord
 	Retries  []retryRecord
 }
 
 type subjectRecord struct {
-	_       struct{} `cbor:",toarray"`
 	Key     string
 	Windows []byte // see appendWindow
 	More    *extraRecord
@@ -59,25 +58,16 @@ type resetRecord struct {
 
 // A messageRecord is one message with what it took. Messages that share it have the same First.
 type messageRecord struct {
-	_       struct{} `cbor:",toarray"`
 	ID      policy.ID
 	First   policy.ID
 	At      int64
 	Lease   int64
 	Forget  int64
-	Items   []itemRecord
+	Items   []byte // see appendItem
 	Refunds []string
 }
 
-type itemRecord struct {
-	_      struct{} `cbor:",toarray"`
-	Rule   uint32
-	Key    string
-	Amount int64
-}
-
 type retryRecord struct {
-	_     struct{} `cbor:",toarray"`
 	Retry Fingerprint
 	First policy.ID
 	At    int64
@@ -90,16 +80,17 @@ func (c *Counters) Snapshot(w io.Writer, mark uint64) error {
 	c.snapshot.Lock()
 	defer c.snapshot.Unlock()
 	c.lock(^uint64(0))
-	keys := 0
+	keys, messages := 0, 0
 	for i := range c.shards {
 		c.shards[i].pending = true
 		keys += len(c.shards[i].subjects)
+		messages += len(c.shards[i].messages)
 	}
 	rules := slices.Clone(c.rules.list())
 	c.unlock(^uint64(0))
 
 	out := frameWriter{w: w}
-	err := out.write(headFrame, header{countersContent, snapshotVersion, mark, rules, keys})
+	err := out.write(headFrame, header{countersContent, snapshotVersion, mark, rules, keys, messages})
 	for i := range c.shards {
 		saved, failed := c.shards[i].take(err == nil)
 		if err == nil {
@@ -135,33 +126,69 @@ func (s *shard) save() {
 
 // encode writes a shard as frames.
 func (s *shard) encode() ([]byte, error) {
-	var out []byte
-	var err error
-	k := chunk{}
-	flush := func(full int) {
-		if n := len(k.Subjects) + len(k.Messages) + len(k.Retries); n < full || err != nil {
-			return
-		}
-		out, err = appendFrame(out, chunkFrame, &k)
-		k = chunk{Subjects: k.Subjects[:0], Messages: k.Messages[:0], Retries: k.Retries[:0]}
-	}
+	e := encoder{keys: map[*subject]uint64{}}
 	for _, subject := range s.subjects {
-		k.Subjects = append(k.Subjects, subject.record())
-		flush(chunkSize)
+		e.Subjects = append(e.Subjects, subject.record())
+		e.flush(chunkSize)
 	}
 	for id, h := range s.messages {
-		k.Messages = append(k.Messages, h.record(id))
-		flush(chunkSize)
+		e.Messages = append(e.Messages, e.message(id, h))
+		e.flush(chunkSize)
 	}
 	for f, h := range s.retries {
 		if len(h.ids) == 0 || len(h.refunds) > 0 {
 			continue // not reusable any more
 		}
-		k.Retries = append(k.Retries, retryRecord{Retry: f, First: h.first[0], At: h.at})
-		flush(chunkSize)
+		e.Retries = append(e.Retries, retryRecord{Retry: f, First: h.first[0], At: h.at})
+		e.flush(chunkSize)
 	}
-	flush(1)
-	return out, err
+	e.flush(1)
+	return e.out, e.err
+}
+
+// An encoder writes chunks as frames.
+type encoder struct {
+	chunk
+	keys  map[*subject]uint64 // indexes of chunk.Keys
+	items []byte              // of all messages of the chunk
+	out   []byte
+	err   error
+}
+
+// flush writes the chunk when it is full.
+func (e *encoder) flush(full int) {
+	if n := len(e.Subjects) + len(e.Messages) + len(e.Retries); n < full || e.err != nil {
+		return
+	}
+	at := len(e.out)
+	out, err := e.append(append(e.out, make([]byte, frameHeader)...))
+	seal(out[at:], chunkFrame)
+	e.out, e.err = out, err
+	e.chunk = chunk{Subjects: e.Subjects[:0], Keys: e.Keys[:0], Messages: e.Messages[:0], Retries: e.Retries[:0]}
+	clear(e.keys)
+	e.items = e.items[:0]
+}
+
+// message gives the record of a message.
+func (e *encoder) message(id policy.ID, h *holding) messageRecord {
+	at := len(e.items)
+	for i := range h.items {
+		e.items = appendItem(e.items, h.items[i].rule, e.key(h.items[i].subject), h.items[i].amount)
+	}
+	return messageRecord{
+		ID: id, First: h.first[0], At: h.at, Lease: h.lease, Forget: h.forget, Items: e.items[at:len(e.items):len(e.items)], Refunds: h.refunds,
+	}
+}
+
+// key gives the index of a subject's key in the chunk.
+func (e *encoder) key(s *subject) uint64 {
+	n, ok := e.keys[s]
+	if !ok {
+		n = uint64(len(e.Keys))
+		e.keys[s] = n
+		e.Keys = append(e.Keys, s.key)
+	}
+	return n
 }
 
 func (s *subject) record() subjectRecord {
@@ -188,7 +215,7 @@ func (s *subject) record() subjectRecord {
 }
 
 // appendWindow writes a window as varints: rule, width, newest sub-window, number of slots, and of each
-// slot its age in sub-windows and its amount. A million of them as CBOR arrays would take twice as long.
+// slot its age in sub-windows and its amount.
 func appendWindow(b []byte, w *window) []byte {
 	b = binary.AppendUvarint(b, uint64(w.rule))
 	b = binary.AppendUvarint(b, uint64(w.width))
@@ -199,12 +226,4 @@ func appendWindow(b []byte, w *window) []byte {
 		b = binary.AppendUvarint(b, uint64(s.amount()))
 	}
 	return b
-}
-
-func (h *holding) record(id policy.ID) messageRecord {
-	r := messageRecord{ID: id, First: h.first[0], At: h.at, Lease: h.lease, Forget: h.forget, Refunds: h.refunds}
-	for _, it := range h.items {
-		r.Items = append(r.Items, itemRecord{Rule: it.rule, Key: it.subject.key, Amount: it.amount})
-	}
-	return r
 }

@@ -151,7 +151,13 @@ func frames(t testing.TB, h header, chunks ...any) []byte {
 	f := frameWriter{w: &b}
 	err := f.write(headFrame, h)
 	for _, c := range chunks {
-		err = errors.Join(err, f.write(chunkFrame, c))
+		k, ok := c.(*chunk)
+		if !ok {
+			err = errors.Join(err, f.write(chunkFrame, c))
+			continue
+		}
+		payload, failed := k.append(nil)
+		err = errors.Join(err, failed, f.raw(frame(nil, chunkFrame, payload)))
 	}
 	if err = errors.Join(err, f.end()); err != nil {
 		t.Fatal(err)
@@ -160,9 +166,9 @@ func frames(t testing.TB, h header, chunks ...any) []byte {
 }
 
 func TestImpossibleSnapshot(t *testing.T) {
-	head := header{countersContent, snapshotVersion, 0, []string{"hourly"}, 0}
+	head := header{countersContent, snapshotVersion, 0, []string{"hourly"}, 0, 0}
 	newer, double := head, head
-	newer.Version = 2
+	newer.Version = 3
 	double.Rules = []string{"a", "a"}
 	win := func(numbers ...uint64) chunk {
 		var b []byte
@@ -175,10 +181,10 @@ func TestImpossibleSnapshot(t *testing.T) {
 	twice := win(0, 1000, 5, 1, 1, 1)
 	twice.Subjects = append(twice.Subjects, twice.Subjects[0])
 	message := messageRecord{ID: id(1), First: id(1)}
-	with := func(it itemRecord) chunk {
+	with := func(items []byte) chunk {
 		m := message
-		m.Items = []itemRecord{it}
-		return chunk{Messages: []messageRecord{m}}
+		m.Items = items
+		return chunk{Keys: []string{"anna"}, Messages: []messageRecord{m}}
 	}
 	tests := []struct {
 		name string
@@ -186,7 +192,7 @@ func TestImpossibleSnapshot(t *testing.T) {
 		c    chunk
 		want string
 	}{
-		{"newer", newer, chunk{}, "the snapshot has version 2, this program reads 1"},
+		{"newer", newer, chunk{}, "the snapshot has version 3, this program reads 2"},
 		{"rule twice", double, chunk{}, `the snapshot is damaged: rule "a" is listed twice`},
 		{"no width", head, win(0, 0, 5, 0), `the snapshot is damaged: frame 2: key "anna": impossible window`},
 		{"half a slot", head, win(0, 1000, 5, 1, 1), `the snapshot is damaged: frame 2: key "anna": impossible window`},
@@ -203,8 +209,11 @@ func TestImpossibleSnapshot(t *testing.T) {
 		{"reset of no rule", head, more(extraRecord{Resets: []resetRecord{{Rule: 7}}}), `the snapshot is damaged: frame 2: key "anna": unknown rule`},
 		{"message twice", head, chunk{Messages: []messageRecord{message, message}},
 			"the snapshot is damaged: frame 2: message " + id(1).String() + ": listed twice"},
-		{"item of no rule", head, with(itemRecord{Rule: 7}), "the snapshot is damaged: frame 2: message " + id(1).String() + ": unknown rule"},
-		{"negative amount", head, with(itemRecord{Amount: -1}), "the snapshot is damaged: frame 2: message " + id(1).String() + ": impossible amount"},
+		{"item of no rule", head, with(appendItem(nil, 7, 0, 1)), "the snapshot is damaged: frame 2: message " + id(1).String() + ": unknown rule"},
+		{"negative amount", head, with(appendItem(nil, 0, 0, -1)), "the snapshot is damaged: frame 2: message " + id(1).String() + ": impossible amount"},
+		{"a fingerprint that is none", head, chunk{Retries: []retryRecord{{First: id(1)}}}, "the snapshot is damaged: frame 2: a retry without a fingerprint"},
+		{"half an item", head, with([]byte{0, 0}), "the snapshot is damaged: frame 2: message " + id(1).String() + ": impossible amount"},
+		{"item of no key", head, with(appendItem(nil, 0, 1, 1)), "the snapshot is damaged: frame 2: message " + id(1).String() + ": impossible amount"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -216,6 +225,66 @@ func TestImpossibleSnapshot(t *testing.T) {
 	}
 	if _, _, err := Restore(bytes.NewReader(frames(t, head, &chunk{})), DefaultConfig()); err != nil {
 		t.Errorf("nothing wrong: %v", err)
+	}
+	if _, _, err := Restore(bytes.NewReader(frames(t, head, "text")), DefaultConfig()); err == nil || err.Error() != "the snapshot is damaged: frame 2: not a list of limits" {
+		t.Errorf("another payload: %v", err)
+	}
+}
+
+// A chunk reads back as it was written, and no beginning of it is one.
+func TestChunkReadsBack(t *testing.T) {
+	want := chunk{
+		Subjects: []subjectRecord{
+			{Key: "anna", Windows: []byte{1, 2, 3}, More: &extraRecord{Paces: []paceRecord{{Rule: 1, TAT: -5}}}}, {Key: ""},
+		},
+		Keys: []string{"anna", "", strings.Repeat("k", 300)},
+		Messages: []messageRecord{
+			{ID: id(1), First: id(2), At: -1, Lease: 1 << 40, Forget: 7, Items: appendItem(nil, 1, 2, 3), Refunds: []string{"a", "b"}}, {ID: id(3)},
+		},
+		Retries: []retryRecord{{Retry: fingerprint(1), First: id(1), At: 5}},
+	}
+	b, err := want.append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got chunk
+	for range 2 { // into what is used again, too
+		if err := got.read(b, cbor.Unmarshal); err != nil {
+			t.Fatal(err)
+		}
+		again, err := got.append(nil)
+		if err != nil || !bytes.Equal(again, b) || len(got.Messages) != 2 || got.Messages[0].Refunds[1] != "b" || got.Subjects[0].More.Paces[0].TAT != -5 {
+			t.Errorf("%v: %+v", err, got)
+		}
+	}
+	for i := range b {
+		if err := got.read(b[:i], cbor.Unmarshal); err == nil {
+			t.Errorf("%d of %d octets are read", i, len(b))
+		}
+	}
+	if err := got.read(append(b, 0), cbor.Unmarshal); err != errChunk {
+		t.Errorf("more octets: %v", err)
+	}
+}
+
+// Messages that share what one took still do, whichever of them comes first in a snapshot.
+func TestSharedInAnyOrder(t *testing.T) {
+	first := messageRecord{ID: id(1), First: id(1), At: noon.UnixMilli(), Items: appendItem(nil, 0, 0, 4), Refunds: []string{"x"}}
+	retry := first
+	retry.ID = id(2)
+	for _, list := range [][]messageRecord{{first, retry}, {retry, first}, {retry}} {
+		k := chunk{Keys: []string{"anna"}, Messages: list, Retries: []retryRecord{{Retry: fingerprint(1), First: id(1), At: first.At}}}
+		c, _, err := Restore(bytes.NewReader(frames(t, header{countersContent, snapshotVersion, 0, []string{"hourly"}, 0, 0}, &k)), DefaultConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := c.message(id(2))
+		if len(h.ids) != len(list) || len(h.items) != 1 || h.items[0].amount != 4 || h.refunds[0] != "x" {
+			t.Errorf("%+v", h)
+		}
+		if c.shard(c.retryBit(fingerprint(1))).retries[fingerprint(1)] != h || len(list) == 2 && c.message(id(1)) != h {
+			t.Error("they do not share")
+		}
 	}
 }
 
@@ -268,7 +337,7 @@ func FuzzRestore(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, framed bool) {
 		if framed {
-			head := header{countersContent, snapshotVersion, 0, []string{"hourly", "daily", "pace"}, 1}
+			head := header{countersContent, snapshotVersion, 0, []string{"hourly", "daily", "pace"}, 1, 1}
 			whole, end := frames(t, head), frames(t, head, 0)
 			b = append(frame(whole[:len(whole)-frameHeader-1], chunkFrame, b), end[len(end)-frameHeader-1:]...)
 		}

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
@@ -20,6 +21,17 @@ type ask struct {
 // The reservation is to be committed or released within the lease. A message that took before, or a
 // retry of one, takes nothing again: [Result.RetryOf] is set.
 func (c *Counters) Take(now time.Time, id policy.ID, retry Fingerprint, demands []Demand) Result {
+	return c.TakeInto(&Room{}, now, id, retry, demands)
+}
+
+// A Room has place for what Take says, so that one who asks often need not allocate it.
+type Room struct {
+	Lines   []Line
+	Amounts []Amount
+}
+
+// TakeInto is Take with a room. What it gives lies in there as far as it is large enough.
+func (c *Counters) TakeInto(room *Room, now time.Time, id policy.ID, retry Fingerprint, demands []Demand) Result {
 	ms := now.UnixMilli()
 	c.expire(ms)
 	var buf [16]ask
@@ -37,9 +49,9 @@ func (c *Counters) Take(now time.Time, id policy.ID, retry Fingerprint, demands 
 		c.join(h, id, ms)
 		return c.again(ms, h, retry, demands, asks)
 	}
-	r := c.test(ms, demands, asks)
+	r := c.test(room.Lines, ms, demands, asks)
 	if r.Fits {
-		r.Taken = Taken{At: ms, Retry: retry, First: id, Amounts: c.take(ms, demands, asks)}
+		r.Taken = Taken{At: ms, Retry: retry, First: id, Amounts: c.take(room.Amounts, ms, demands, asks)}
 		c.remember(id, r.Taken, asks, ms+c.cfg.Lease.Milliseconds())
 	}
 	return r
@@ -52,7 +64,7 @@ func (c *Counters) again(ms int64, h *holding, retry Fingerprint, demands []Dema
 		d.Amount, asks[i].amount, asks[i].pending = 0, 0, 0
 		none[i] = d
 	}
-	r := c.test(ms, none, asks)
+	r := c.test(nil, ms, none, asks)
 	r.RetryOf, r.Taken = h.first[0], c.taken(h, retry)
 	return r
 }
@@ -65,7 +77,7 @@ func (c *Counters) Test(now time.Time, demands []Demand) Result {
 	asks, set := c.asks(buf[:0], demands)
 	c.lock(set)
 	defer c.unlock(set)
-	return c.test(ms, demands, asks)
+	return c.test(nil, ms, demands, asks)
 }
 
 // When estimates the time at which a demand fits after ahead units that come before it: exact while
@@ -120,8 +132,8 @@ func pending(list []ask, demands []Demand, i int) int64 {
 }
 
 // test compares every demand with its limit. The shards are locked.
-func (c *Counters) test(ms int64, demands []Demand, asks []ask) Result {
-	r := Result{Fits: true, Lines: make([]Line, len(demands))}
+func (c *Counters) test(room []Line, ms int64, demands []Demand, asks []ask) Result {
+	r := Result{Fits: true, Lines: slices.Grow(room[:0], len(demands))[:len(demands)]}
 	for i := range demands {
 		d, a := &demands[i], &asks[i]
 		if i > 0 && d.Key == demands[i-1].Key {
@@ -170,8 +182,8 @@ func (l *Line) warns(d *Demand, n int64) bool {
 }
 
 // take counts every demand.
-func (c *Counters) take(ms int64, demands []Demand, asks []ask) []Amount {
-	amounts := make([]Amount, 0, len(demands))
+func (c *Counters) take(room []Amount, ms int64, demands []Demand, asks []ask) []Amount {
+	amounts := slices.Grow(room[:0], len(demands))
 	for i := range asks {
 		d, a := &demands[i], &asks[i]
 		if a.width == 0 || a.amount == 0 {
@@ -179,7 +191,7 @@ func (c *Counters) take(ms int64, demands []Demand, asks []ask) []Amount {
 		}
 		a.subject = c.subject(d.Key)
 		a.subject.window(a.rule, a.width).add(ms, a.amount)
-		amounts = append(amounts, Amount{d.Rule, d.Key, d.Window, a.amount})
+		amounts = append(amounts, Amount{Rule: d.Rule, Key: d.Key, Window: d.Window, Units: a.amount})
 	}
 	return amounts
 }

@@ -201,7 +201,7 @@ func TestReservation(t *testing.T) {
 		{"taken twice counts once", func(t *testing.T, c *Counters) {
 			r := c.Take(noon, id(1), Fingerprint{}, []Demand{hourly("anna", 4)})
 			ok(t, r.Fits && r.RetryOf == id(1))
-			ok(t, r.Taken.Amounts[0] == Amount{"hourly", "anna", time.Hour, 4})
+			ok(t, r.Taken.Amounts[0] == Amount{Rule: "hourly", Key: "anna", Window: time.Hour, Units: 4})
 		}, minutes(1), 4},
 		{"reset empties, release after it gives nothing", func(t *testing.T, c *Counters) {
 			ok(t, c.Commit(id(1)))

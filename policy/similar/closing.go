@@ -1,6 +1,10 @@
 package similar
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
 
 // closings begin the line above a signature.
 var closings = wordSet("regards", "best regards", "kind regards", "kindest regards", "warm regards", "with regards",
@@ -25,7 +29,26 @@ func closing(t []byte) bool {
 	if len(t) > 48 {
 		return false
 	}
-	return closings[string(bytes.TrimRight(t, " ,.!;:~。，！、"))]
+	t = trimEnd(t)
+	return len(t) <= maxClosing && closings[string(t)]
+}
+
+// maxClosing is the length of the longest formula, "thank you very much".
+const maxClosing = 19
+
+// trimEnd takes the signs off the end of a formula.
+func trimEnd(t []byte) []byte {
+	for len(t) > 0 {
+		switch c := t[len(t)-1]; {
+		case strings.IndexByte(" ,.!;:~", c) >= 0:
+			t = t[:len(t)-1]
+		case c >= utf8.RuneSelf && len(t) >= 3 && strings.Contains("。，！、", string(t[len(t)-3:])):
+			t = t[:len(t)-3]
+		default:
+			return t
+		}
+	}
+	return t
 }
 
 // rule reports "-- " (RFC 3676 4.3; the blank is often lost) or a row of signs.

@@ -1,7 +1,11 @@
 package similar
 
-// A cue is a kind of phrase that the line rules look for. One pass of an automaton (Aho and Corasick,
-// CACM 18, 1975) finds all phrases, since a search for each costs more than all the rest.
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// A cue is a kind of phrase that the line rules look for.
 type cue uint8
 
 const (
@@ -58,90 +62,56 @@ var phrases = [cues][]string{
 	},
 }
 
-// An automaton finds phrases. State 0 is the root; found lists for each state the phrases that end
-// there. A transition to a state where some do has the bit ends set.
-type automaton struct {
-	next  [][256]uint16
-	found [][]hit
+// A finder finds phrases of at least four octets. The first four choose a list of phrases, which is
+// mostly none: so a position of a line costs one look into a table that fits a first-level cache, and
+// no position waits for the one before, as it does in an automaton.
+type finder struct {
+	start [1 << startBits]uint8 // index of lists; 0 is none
+	lists [][]phrase
 }
 
-// A hit is a phrase: its kind, and its number within it modulo 64, to count different ones.
-type hit struct {
-	cue cue
-	bit uint64
+const startBits = 13
+
+// A phrase has its kind, and a bit by its number within it modulo 64, to count different ones.
+type phrase struct {
+	text []byte
+	cue  cue
+	bit  uint64
 }
 
-const ends = 1 << 15
+var cueFinder = newFinder(phrases)
 
-var cueAutomaton = newAutomaton(phrases)
-
-func newAutomaton(phrases [cues][]string) *automaton {
-	a := &automaton{next: make([][256]uint16, 1), found: make([][]hit, 1)}
+func newFinder(phrases [cues][]string) *finder {
+	f := &finder{lists: make([][]phrase, 1)}
 	for c, list := range phrases {
 		for i, p := range list {
-			s := uint16(0)
-			for _, b := range []byte(p) {
-				if a.next[s][b] == 0 {
-					a.next = append(a.next, [256]uint16{})
-					a.found = append(a.found, nil)
-					a.next[s][b] = uint16(len(a.next) - 1)
-				}
-				s = a.next[s][b]
+			s := &f.start[startOf([]byte(p))]
+			if *s == 0 {
+				*s = uint8(len(f.lists))
+				f.lists = append(f.lists, nil)
 			}
-			a.found[s] = append(a.found[s], hit{cue(c), 1 << (i % 64)})
+			f.lists[*s] = append(f.lists[*s], phrase{[]byte(p), cue(c), 1 << (i % 64)})
 		}
 	}
-	a.link()
-	return a
+	return f
 }
 
-// link turns the trie into an automaton, level by level.
-func (a *automaton) link() {
-	fail := make([]uint16, len(a.next))
-	var queue []uint16
-	for _, s := range a.next[0] {
-		if s != 0 {
-			queue = append(queue, s)
-		}
-	}
-	for len(queue) > 0 {
-		s := queue[0]
-		queue = queue[1:]
-		a.found[s] = append(a.found[s], a.found[fail[s]]...)
-		for b, t := range a.next[s] {
-			if t == 0 {
-				a.next[s][b] = a.next[fail[s]][b]
-				continue
-			}
-			fail[t] = a.next[fail[s]][b]
-			queue = append(queue, t)
-		}
-	}
-	a.mark()
-}
-
-// mark sets the bit ends.
-func (a *automaton) mark() {
-	for s := range a.next {
-		for b, t := range a.next[s] {
-			if len(a.found[t]) > 0 {
-				a.next[s][b] |= ends
-			}
-		}
-	}
+// startOf hashes the first four octets.
+func startOf(t []byte) uint32 {
+	return binary.LittleEndian.Uint32(t) * 0x9e3779b1 >> (32 - startBits)
 }
 
 // scan gives the phrases in a line: for each kind a bit per different phrase.
-func (a *automaton) scan(line []byte) (seen [cues]uint64) {
-	s := uint16(0)
-	for _, b := range line {
-		if s = a.next[s][b]; s&ends == 0 {
-			continue
+func (f *finder) scan(line []byte) (seen [cues]uint64) {
+	for len(line) >= 4 {
+		if n := f.start[startOf(line)]; n != 0 {
+			for _, p := range f.lists[n] {
+				if bytes.HasPrefix(line, p.text) {
+					seen[p.cue] |= p.bit
+				}
+			}
 		}
-		s &^= ends
-		for _, h := range a.found[s] {
-			seen[h.cue] |= h.bit
-		}
+		line = line[1:]
 	}
 	return seen
 }

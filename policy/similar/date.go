@@ -12,6 +12,26 @@ var calendar = wordSet("january", "february", "march", "april", "may", "june", "
 	"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
 	"mon", "tue", "tues", "wed", "thu", "thur", "thurs", "fri", "sat", "sun")
 
+// inCalendar reports a word of a date. Most words are none by their first three letters.
+func inCalendar(w []byte) bool {
+	return len(w) >= 3 && len(w) <= maxCalendar && calendarStart.has(w) && calendar[string(w)]
+}
+
+// A letterSet holds the first three letters of words, by five bits of each.
+type letterSet [1 << 10]uint32
+
+var calendarStart = newLetterSet(calendar)
+
+func newLetterSet(words map[string]bool) *letterSet {
+	s := &letterSet{}
+	for w := range words {
+		s[uint(w[0]&31)<<5|uint(w[1]&31)] |= 1 << (w[2] & 31)
+	}
+	return s
+}
+
+func (s *letterSet) has(w []byte) bool { return s[uint(w[0]&31)<<5|uint(w[1]&31)]>>(w[2]&31)&1 != 0 }
+
 // maxCalendar is the length of the longest word of a date, september or wednesday.
 const maxCalendar = 9
 

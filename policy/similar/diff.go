@@ -31,11 +31,12 @@ func Diff(a string, aHints Hints, b string, bHints Hints) []Edit {
 // Tokens gives the normalised tokens of the new text, at most 1,000.
 func Tokens(text string, hints Hints) []string {
 	var out []string
-	normalise(text, hints, func(_ kind, t []byte, kept bool) {
+	n := normaliser{scanner: scanner{emit: func(_ kind, t []byte, kept bool) {
 		if kept && len(out) < maxDiff {
 			out = append(out, string(t))
 		}
-	})
+	}}}
+	n.normalise(text, &hints)
 	return out
 }
 

@@ -1,40 +1,68 @@
 package similar
 
 import (
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
 
-// fold brings text to one form: compatibility decomposed (NFKD, Unicode annex 15), marks and
+// plain gives for each octet of ASCII what it becomes; 0 stands for those that need a look: a carriage
+// return, and all beyond ASCII.
+var plain = plainTable()
+
+func plainTable() (t [256]byte) {
+	for c := range byte(utf8.RuneSelf) {
+		switch {
+		case c >= 'A' && c <= 'Z':
+			t[c] = c + 'a' - 'A'
+		case c == '\n' || c == '\f' || c == '\v':
+			t[c] = '\n'
+		case c < ' ' && c != '\r' || c == 0x7f:
+			t[c] = ' '
+		case c >= ' ':
+			t[c] = c
+		}
+	}
+	return t
+}
+
+// fold appends text in one form: compatibility decomposed (NFKD, Unicode annex 15), marks and
 // everything invisible dropped, lower case, letters that look Latin made Latin, every blank a space
 // and every line end a newline. Lines are kept, since the line rules come afterwards: folding first
 // means that a disguised signature or quotation is recognised too.
-func fold(text string) []byte {
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(text[i:])
-			out = foldRune(out, r, text[i:i+size])
-			i += size
-			continue
+func fold(out []byte, text string) []byte {
+	out = slices.Grow(out, len(text))
+	for len(text) > 0 {
+		room := out[len(out):cap(out)]
+		room = room[:min(len(room), len(text))]
+		n := 0
+		for n < len(room) && plain[text[n]] != 0 {
+			room[n] = plain[text[n]]
+			n++
 		}
-		i++
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c += 'a' - 'A'
-		case c == '\r' && i < len(text) && text[i] == '\n':
-			continue
-		case c == '\r' || c == '\f' || c == '\v':
-			c = '\n'
-		case c < ' ' && c != '\n' || c == 0x7f:
-			c = ' '
+		out, text = out[:len(out)+n], text[n:]
+		if len(text) > 0 {
+			out, n = foldOne(out, text)
+			text = text[n:]
 		}
-		out = append(out, c)
 	}
 	return out
+}
+
+// foldOne appends what text begins with and gives how many octets that took.
+func foldOne(out []byte, text string) (_ []byte, n int) {
+	switch c := text[0]; {
+	case c >= utf8.RuneSelf:
+		r, size := utf8.DecodeRuneInString(text)
+		return foldRune(out, r, text[:size]), size
+	case c != '\r':
+		return append(out, plain[c]), 1
+	case len(text) > 1 && text[1] == '\n':
+		return out, 1
+	}
+	return append(out, '\n'), 1
 }
 
 // foldRune appends the form of a rune beyond ASCII; s is its encoding.

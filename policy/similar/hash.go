@@ -36,12 +36,21 @@ func (h hasher) bytes(b []byte) uint64 {
 		v = fold128(v^binary.LittleEndian.Uint64(b), h.two)
 		b = b[8:]
 	}
-	var tail uint64
-	for i := len(b) - 1; i >= 0; i-- {
-		tail = tail<<8 | uint64(b[i])
-	}
-	v = fold128(v^tail, h.two^n*mixC)
+	v = fold128(v^tail(b), h.two^n*mixC)
 	return fold128(v, v^mixC)
+}
+
+// tail reads fewer than eight octets, the first the lowest. Two reads of four or two may overlap.
+func tail(b []byte) uint64 {
+	switch n := len(b); {
+	case n >= 4:
+		return uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<(8*(n-4))
+	case n >= 2:
+		return uint64(binary.LittleEndian.Uint16(b)) | uint64(binary.LittleEndian.Uint16(b[n-2:]))<<(8*(n-2))
+	case n == 1:
+		return uint64(b[0])
+	}
+	return 0
 }
 
 // pair combines two hashes; the order counts.

@@ -18,8 +18,9 @@ const maxLeaders = 256
 
 // An Index knows the texts of the last day and the campaigns among them.
 type Index struct {
-	cfg  Config
-	hash hasher
+	cfg     Config
+	hash    hasher
+	readers sync.Pool // of *reader
 
 	mu        sync.Mutex
 	campaigns map[policy.ID]*campaign
@@ -74,7 +75,15 @@ func (x *Index) reset() {
 
 // Signature reads a text. It holds no lock meanwhile, so messages are read side by side.
 func (x *Index) Signature(text string, hints Hints) Signature {
-	return x.hash.sign(text, hints, x.boilerplate(hints.Sender))
+	r, _ := x.readers.Get().(*reader)
+	if r == nil {
+		r = newReader(x.hash)
+	}
+	sig := r.sign(text, &hints, x.boilerplate(hints.Sender))
+	if len(text) <= maxKept {
+		x.readers.Put(r)
+	}
+	return sig
 }
 
 // boilerplate gives what a sender repeats; for one with little mail, what his domain does.

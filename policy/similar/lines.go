@@ -12,10 +12,9 @@ type line struct {
 	drop bool
 }
 
-// splitLines cuts folded text. Beyond maxLines the rest is one line.
-func splitLines(folded []byte) []line {
+// appendLines cuts folded text. Beyond maxLines the rest is one line.
+func appendLines(lines []line, folded []byte) []line {
 	const maxLines = 20000
-	lines := make([]line, 0, min(maxLines, bytes.Count(folded, []byte{'\n'})+1))
 	for len(folded) > 0 && len(lines) < maxLines {
 		text := folded
 		if i := bytes.IndexByte(folded, '\n'); i >= 0 && len(lines) < maxLines-1 {
@@ -24,7 +23,7 @@ func splitLines(folded []byte) []line {
 			folded = nil
 		}
 		text = bytes.Trim(text, " ")
-		lines = append(lines, line{text: text, seen: cueAutomaton.scan(text)})
+		lines = append(lines, line{text: text, seen: cueFinder.scan(text)})
 	}
 	return lines
 }
@@ -129,6 +128,9 @@ func stripArmour(lines []line) {
 	inside := false
 	for i := range lines {
 		t := lines[i].text
+		if !inside && (len(t) == 0 || t[0] != '-') {
+			continue
+		}
 		if bytes.HasPrefix(t, []byte("-----begin pgp signature")) {
 			inside = true
 		}

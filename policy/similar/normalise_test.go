@@ -1,6 +1,8 @@
 package similar
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -28,7 +30,7 @@ func TestFold(t *testing.T) {
 		{"broken octets go", "a\xffb", "ab"},
 	} {
 		t.Run(c.outcome, func(t *testing.T) {
-			if got := string(fold(c.in)); got != c.want {
+			if got := string(fold(nil, c.in)); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
@@ -47,6 +49,9 @@ func TestTokens(t *testing.T) {
 		{"ordinals are masked", "the 3rd time", "the # time", nil},
 		{"long words are masked", "see " + strings.Repeat("x", 25) + " there", "see # there", nil},
 		{"links lose their host", "see https://a.example/x?y=1 and www.b.example/z or shop.example/q.", "see <link> and <link> or <link>", nil},
+		{"addresses with other letters", "mail zoø@corp.example, жук@corp.example now", "mail <mail> now", nil},
+		{"half a URL is one", "www. and mailto: and word. or word:", "<link> and <link> and word or word", nil},
+		{"a digit behind letters masks them", "abc1 abc1, abc", "# abc", nil},
 		{"addresses", "mail joe.bloggs@corp.example now", "mail <mail> now", nil},
 		{"spelled words are joined", "f.r.e.e m-o-n-e-y c*a*s*h", "free money cash", nil},
 		{"letters with blanks are joined", "get f r e e stuff", "get free stuff", nil},
@@ -171,4 +176,64 @@ func FuzzNormalise(f *testing.F) {
 			t.Fatalf("signature changed on its way: %v", err)
 		}
 	})
+}
+
+// Every phrase is found where it stands, whatever stands around it; each kind apart.
+func TestEveryPhraseIsFound(t *testing.T) {
+	for c, list := range phrases {
+		for i, p := range list {
+			if len(p) < 4 {
+				t.Fatalf("%q is too short to be looked for", p)
+			}
+			for _, line := range []string{p, "x" + p, "x " + p + "y", "好" + p + "好"} {
+				if seen := cueFinder.scan([]byte(line)); seen[c]&(1<<(i%64)) == 0 {
+					t.Errorf("%q is not found in %q", p, line)
+				}
+			}
+		}
+	}
+	if seen := cueFinder.scan([]byte("confidentia intended recipien unsubscrib wrote 保 本邮")); seen != [cues]uint64{} {
+		t.Errorf("parts of phrases are found: %v", seen)
+	}
+}
+
+// The lengths by which most words are passed over fit the lists.
+func TestBoundsOfWordLists(t *testing.T) {
+	for w := range closings {
+		if len(w) > maxClosing || !closing([]byte(w)) || !closing([]byte(w+"。, !")) {
+			t.Errorf("%q is no closing formula", w)
+		}
+	}
+	for w := range calendar {
+		if !inCalendar([]byte(w)) {
+			t.Errorf("%q is no word of a date", w)
+		}
+	}
+	for _, w := range []string{"", "ma", "mab", "mayor", "january1", "wednesdays"} {
+		if inCalendar([]byte(w)) {
+			t.Errorf("%q is a word of a date", w)
+		}
+	}
+}
+
+// A reader's buffers of one text leave no trace in the signature of the next.
+func TestReaderIsUsedAgain(t *testing.T) {
+	texts := []string{
+		"Dear Joe,\n\nthe invoice of May for 300 euros is attached, see https://a.example/x\n\nBest regards,\nAnn", "short", "",
+		strings.Repeat("many different words in a long text of nobody ", 40), "发票到了请张伟确认二〇二六年", "f.r.e.e s-a-l-e f r e e",
+	}
+	hints := []Hints{{Names: []string{"Joe Bloggs", "张伟"}}, {Reply: true}, {}}
+	r := newReader(newHasher(testSeed))
+	for range 2 {
+		for _, text := range texts {
+			for i := range hints {
+				got, fresh := r.sign(text, &hints[i], nil), newReader(newHasher(testSeed)).sign(text, &hints[i], nil)
+				a, _ := got.MarshalBinary()
+				b, _ := fresh.MarshalBinary()
+				if !bytes.Equal(a, b) || !slices.Equal(got.shingles, fresh.shingles) {
+					t.Errorf("%q with %+v differs", text, hints[i])
+				}
+			}
+		}
+	}
 }

@@ -3,6 +3,7 @@ package similar
 import (
 	"bytes"
 	"slices"
+	"strings"
 )
 
 // stripQuotes drops what a reply repeats.
@@ -77,7 +78,14 @@ func olderBelow(lines []line, i int) bool {
 }
 
 // rowOf reports a line of signs only.
-func rowOf(t []byte, signs string) bool { return len(bytes.Trim(t, signs)) == 0 }
+func rowOf(t []byte, signs string) bool {
+	for _, c := range t {
+		if strings.IndexByte(signs, c) < 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // introduced reports that the next line says who wrote what follows.
 func introduced(below []line) bool {
@@ -106,7 +114,7 @@ var headFields = [][]byte{
 // headField reports "from: ...", also in stars or behind a blank before the colon.
 func headField(t []byte) bool {
 	t = bytes.TrimLeft(t, "*")
-	if i := bytes.IndexByte(t, ':'); i > 0 && i < 24 {
+	if i := bytes.IndexByte(t[:min(len(t), 24)], ':'); i > 0 {
 		name := bytes.ReplaceAll(bytes.Trim(t[:i], "* "), []byte(" "), nil)
 		return slices.ContainsFunc(headFields, func(f []byte) bool { return bytes.Equal(f[:len(f)-1], name) })
 	}

@@ -20,8 +20,7 @@ type sketcher struct {
 	count int
 }
 
-func newSketcher() *sketcher {
-	s := &sketcher{}
+func newSketcher() (s sketcher) {
 	for i := range s.low {
 		s.low[i] = emptySlot
 	}

@@ -24,10 +24,12 @@ var masked = [...][]byte{number: []byte("#"), link: []byte("<link>"), mailbox: [
 // A scanner cuts a folded line into tokens and hands them to emit. Masks of one kind in a row are one.
 type scanner struct {
 	names  names
-	emit   func(kind, []byte)
+	emit   func(k kind, t []byte, kept bool)
+	kept   bool // the line was not stripped
 	last   kind
 	begun  bool   // a token was given
 	single []byte // letters standing alone: "f r e e"
+	joined []byte // letters that were spelled: "f.r.e.e"
 }
 
 func (s *scanner) give(k kind, text []byte) {
@@ -38,7 +40,41 @@ func (s *scanner) give(k kind, text []byte) {
 		text = masked[k]
 	}
 	s.last, s.begun = k, true
-	s.emit(k, text)
+	s.emit(k, text, s.kept)
+}
+
+// class is a set of what octets are.
+type class uint8
+
+const (
+	small   class = 1 << iota // a letter from a to z
+	numeric                   // a digit
+	joint                     // ".", ":" or "@": there may be a URL or an address
+	blank
+	beyond // part of a character beyond ASCII
+	sundry
+)
+
+var classes = classTable()
+
+func classTable() (t [256]class) {
+	for c := range t {
+		switch b := byte(c); {
+		case b >= utf8.RuneSelf:
+			t[c] = beyond
+		case lower(b):
+			t[c] = small
+		case digit(b):
+			t[c] = numeric
+		case b == ' ':
+			t[c] = blank
+		case b == '.' || b == ':' || b == '@':
+			t[c] = joint
+		default:
+			t[c] = sundry
+		}
+	}
+	return t
 }
 
 // line scans one line. Chunks are what stands between blanks and ideographs.
@@ -48,15 +84,44 @@ func (s *scanner) line(t []byte) {
 		case c == ' ':
 			i++
 		case c < utf8.RuneSelf:
-			j := chunkEnd(t, i)
-			s.chunk(t[i:j])
-			i = j
+			i += s.ascii(t[i:])
 		default:
 			i += s.beyondASCII(t[i:])
 		}
 	}
 	s.flush()
 }
+
+// ascii scans a chunk that begins with ASCII and gives how many octets it took. Most are a word of
+// small letters alone, or with one sign behind it.
+func (s *scanner) ascii(t []byte) int {
+	letters := 0
+	for letters < len(t) && classes[t[letters]] == small {
+		letters++
+	}
+	n, found := letters, class(0)
+	for n < len(t) && classes[t[n]]&(blank|beyond) == 0 {
+		found |= classes[t[n]]
+		n++
+	}
+	if n < len(t) && t[n] != ' ' {
+		n = chunkEnd(t, n)
+		found |= joint // whatever there is
+	}
+	switch {
+	case letters > 1 && n <= letters+1 && found&numeric == 0 && (found&joint == 0 || !scheme(t[:n])):
+		s.flush()
+		s.word(t[:letters], 0, false)
+	case found&joint == 0:
+		s.words(t[:n])
+	default:
+		s.chunk(t[:n])
+	}
+	return n
+}
+
+// scheme reports the chunks of letters and one sign that stand for a URL.
+func scheme(t []byte) bool { return string(t) == "www." || string(t) == "mailto:" }
 
 // chunkEnd finds the next blank, ideograph or other sign that is no letter.
 func chunkEnd(t []byte, i int) int {
@@ -145,12 +210,15 @@ func bareHost(t []byte) bool {
 	for end < len(t) && (letterOrDigit(t[end]) || t[end] == '.' || t[end] == '-') {
 		end++
 	}
-	host := bytes.TrimRight(t[:end], ".-")
+	for end > 0 && (t[end-1] == '.' || t[end-1] == '-') {
+		end--
+	}
+	host := t[:end]
 	i := bytes.LastIndexByte(host, '.')
 	return i > 0 && commonDomains[string(host[i+1:])]
 }
 
-func letterOrDigit(c byte) bool { return c >= 'a' && c <= 'z' || digit(c) || c >= utf8.RuneSelf }
+func letterOrDigit(c byte) bool { return classes[c]&(small|numeric|beyond) != 0 }
 func digit(c byte) bool         { return c >= '0' && c <= '9' }
 
 // words scans letters and digits with signs between them.
@@ -215,11 +283,11 @@ func (s *scanner) spelled(t []byte) int {
 		return 0
 	}
 	i = min(i, len(t))
-	letters := make([]byte, 0, i/2+1)
+	s.joined = s.joined[:0]
 	for k := 0; k < i; k += 2 {
-		letters = append(letters, t[k])
+		s.joined = append(s.joined, t[k])
 	}
-	s.word(letters, 0, false)
+	s.word(s.joined, 0, false)
 	return i
 }
 
@@ -247,7 +315,7 @@ func (s *scanner) word(w []byte, digits int, quotes bool) {
 	switch {
 	case digits > 0 || len(w) > maxWord && utf8.RuneCount(w) > maxWord:
 		s.give(number, nil)
-	case len(w) <= maxCalendar && calendar[string(w)], s.afterNumber() && clock[string(w)]:
+	case inCalendar(w), s.afterNumber() && clock[string(w)]:
 		s.give(number, nil)
 	case s.names.word(w):
 		s.give(name, nil)
