@@ -13,8 +13,11 @@ import (
 	"github.com/sendgate/sendgate/policy"
 )
 
-// DemoToken is the API token of "sendgate demo".
+// DemoToken is the API token of "sendgate demo", and the password of its administrator.
 const DemoToken = "demo"
+
+// AddDemoUser lets the demo's administrator in: "admin", with DemoToken as password.
+func (g *Gateway) AddDemoUser() error { return g.desk.Provide("admin", DemoToken, "admin") }
 
 // DemoConfig is the configuration of "sendgate demo": everything on loopback, its data in dir, and
 // the demo's own mail server as upstream. Holds and retries are short, so that there is something to

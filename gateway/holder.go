@@ -48,7 +48,7 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 	if atPostfix && m.States[policy.StateHeld]+m.States[policy.StateApprovalPending] > 0 {
 		// Not there: Postfix is still receiving it, or the keeper finds out what became of it.
 		if held, err := h.keeper.Held(ctx, &m.Envelope); err != nil || !held {
-			return h.outcomes(id, recipients, codeRetrying)
+			return h.outcomes(id, recipients, policy.Retrying)
 		}
 	}
 	m, canceled, err := h.scheduler.Cancel(ctx, id, recipients, reason, actor)
@@ -63,7 +63,7 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 	all := make([]web.Outcome, len(canceled))
 	var queued []int // where in all
 	for i, c := range canceled {
-		all[i] = web.Outcome{Recipient: c.Recipient.Index, Code: string(c.Code)}
+		all[i] = web.Outcome{Recipient: c.Recipient.Index, Code: policy.RecallCode(c.Code)}
 		if atPostfix && postfix.LetGo(&c.Recipient) {
 			queued = append(queued, i)
 		}
@@ -74,18 +74,15 @@ func (h holder) Cancel(ctx context.Context, id policy.ID, recipients []int, reas
 	return all, h.withdraw(ctx, id, all, queued, reason, actor)
 }
 
-// codeWholeOnly is the outcome for chosen recipients of a message that Postfix was let go on with:
-// postsuper knows whole messages only, and what is under delivery cannot be sent to the others in our
-// own name without sending it twice.
-const codeWholeOnly = "whole_message_only"
-
-// withdraw takes a message back from Postfix's own queue and sets the codes of those who are there.
+// withdraw takes a message back from Postfix's own queue and sets the codes of those who are there. Some of
+// them alone it cannot: postsuper knows whole messages only, and what is under delivery cannot be sent to
+// the others in our own name without sending it twice.
 func (h holder) withdraw(ctx context.Context, id policy.ID, all []web.Outcome, queued []int, reason, actor string) error {
 	rows, err := h.journal.Recipients(id)
 	if err != nil {
 		return err
 	}
-	set := func(code func(recipient int) string) {
+	set := func(code func(recipient int) policy.RecallCode) {
 		for _, i := range queued {
 			all[i].Code = code(all[i].Recipient)
 		}
@@ -93,51 +90,49 @@ func (h holder) withdraw(ctx context.Context, id policy.ID, all []web.Outcome, q
 	for i := range rows {
 		asked := slices.ContainsFunc(all, func(o web.Outcome) bool { return o.Recipient == i })
 		if !asked && rows[i].Counted() && postfix.LetGo(&rows[i]) {
-			set(func(int) string { return codeWholeOnly })
+			set(func(int) policy.RecallCode { return policy.WholeMessageOnly })
 			return nil
 		}
 	}
 	w, err := h.keeper.Withdraw(ctx, id, reason, actor)
 	if err != nil { // the keeper has logged it
-		set(func(int) string { return codeRetrying })
+		set(func(int) policy.RecallCode { return policy.Retrying })
 		return nil
 	}
-	set(func(recipient int) string { return withdrawn(&w, recipient) })
+	set(func(recipient int) policy.RecallCode { return withdrawn(&w, recipient) })
 	return nil
 }
 
 // withdrawn is the code of a recipient whom Postfix had in its queue.
-func withdrawn(w *postfix.Withdrawal, recipient int) string {
+func withdrawn(w *postfix.Withdrawal, recipient int) policy.RecallCode {
 	switch {
 	case w.Outcome == postfix.InFlight:
-		return string(hold.WaitingInFlight)
+		return policy.WaitingInFlight
 	case w.Outcome == postfix.NotFound, slices.Contains(w.Gone, recipient):
-		return string(hold.DeliveredBeforeRecall)
+		return policy.DeliveredBeforeRecall
 	case w.Outcome == postfix.Lost, slices.Contains(w.Unclear, recipient):
-		return string(hold.UnknownOutcome)
+		return policy.RecallUnknown
 	}
-	return string(hold.RemovedFromQueue)
+	return policy.RemovedFromQueue
 }
 
 // remove deletes from Postfix what was taken back from everybody. It gives a code when that has not
 // come to a good end.
-func (h holder) remove(ctx context.Context, m *store.Message) (code string) {
+func (h holder) remove(ctx context.Context, m *store.Message) (code policy.RecallCode) {
 	if h.deleted(m.ID) {
 		return ""
 	}
 	switch outcome, err := h.keeper.Delete(ctx, m.ID, &m.Envelope); {
 	case err != nil:
-		return codeRetrying
+		return policy.Retrying
 	case outcome != postfix.Removed && !h.deleted(m.ID):
-		return string(hold.UnknownOutcome)
+		return policy.RecallUnknown
 	}
 	return ""
 }
 
-// codeRetrying is what the API calls an outcome that is to be asked for again.
-const codeRetrying = "retrying"
-
-// deleted reports whether the journal has the evidence that Postfix deleted the message.
+// deleted reports whether the journal has the evidence that Postfix deleted the message: the keeper's, which
+// belongs to no recall.
 func (h holder) deleted(id policy.ID) bool {
 	records, err := h.journal.Timeline(id)
 	if err != nil {
@@ -145,7 +140,7 @@ func (h holder) deleted(id policy.ID) bool {
 	}
 	for _, r := range records {
 		for _, e := range r.Events {
-			if e.Kind == policy.RecallOutcome && e.Reason == string(hold.RemovedFromQueue) {
+			if e.Kind == policy.RecallOutcome && e.Subject == "" && e.Reason == string(policy.RemovedFromQueue) {
 				return true
 			}
 		}
@@ -154,7 +149,7 @@ func (h holder) deleted(id policy.ID) bool {
 }
 
 // outcomes gives the same code for all that were asked for; for a group, for each member.
-func (h holder) outcomes(id policy.ID, recipients []int, code string) (all []web.Outcome, err error) {
+func (h holder) outcomes(id policy.ID, recipients []int, code policy.RecallCode) (all []web.Outcome, err error) {
 	rows, err := h.journal.Recipients(id)
 	if err != nil {
 		return nil, err

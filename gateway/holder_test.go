@@ -67,7 +67,7 @@ func (h *held) cancel(t *testing.T, recipients ...int) string {
 	}
 	var codes []string
 	for _, o := range outcomes {
-		codes = append(codes, o.Code)
+		codes = append(codes, string(o.Code))
 	}
 	return strings.Join(codes, " ")
 }
@@ -347,7 +347,7 @@ func TestCancelOfAGroupAtPostfix(t *testing.T) {
 			t.Fatalf("outcomes %v, error %v", outcomes, err)
 		}
 		for _, o := range outcomes {
-			if o.Recipient == 0 || o.Code != codeRetrying {
+			if o.Recipient == 0 || o.Code != policy.Retrying {
 				t.Errorf("outcome %+v", o)
 			}
 		}

@@ -51,6 +51,7 @@ const (
 	WindowExpired         RecallCode = "window_expired_while_pending"
 	WholeMessageOnly      RecallCode = "whole_message_only" // Postfix's queue knows no single recipients
 	RecallStopped         RecallCode = "recall_cancelled"   // the recall was cancelled before it came to this one
+	RecallRestored        RecallCode = "restored"           // was taken out of the mailbox, and put back on purpose
 	RecallUnknown         RecallCode = "unknown"
 )
 
@@ -72,14 +73,14 @@ type recallText struct {
 var recallTexts = map[RecallCode]recallText{
 	RemovedFromHold:    {RecallSuccess, Label{"taken back before it was sent", "已在发出前撤回"}},
 	RemovedFromQueue:   {RecallSuccess, Label{"taken back out of the queue", "已从队列中撤回"}},
-	RemovedFromMailbox: {RecallSuccess, Label{"taken out of the mailbox, unread", "已从对方邮箱中撤回（未读）"}},
+	RemovedFromMailbox: {RecallSuccess, Label{"taken out of the mailbox", "已从对方邮箱中撤回"}},
 	NeverDelivered:     {RecallSuccess, Label{"was never delivered: nothing to take back", "从未投递，无需撤回"}},
 	AlreadyRecalled:    {RecallSuccess, Label{"had been taken back before", "此前已撤回"}},
 
 	WaitingInFlight: {RecallProcessing, Label{"is being sent just now: what became of it is not known yet", "正在发送，结果尚未确定"}},
 	WaitingArrival:  {RecallProcessing, Label{"is not in the mailbox yet: it is taken out when it arrives", "尚未到达对方邮箱，到达后将自动撤回"}},
 	Retrying:        {RecallProcessing, Label{"could not be decided just now: it is tried again", "暂时无法处理，正在重试"}},
-	RecallPlanned:   {RecallProcessing, Label{"unread: can be taken out of the mailbox now", "未读，当前可以撤回"}},
+	RecallPlanned:   {RecallProcessing, Label{"can be taken out of the mailbox now", "当前可以从对方邮箱中撤回"}},
 	RecallStaged:    {RecallProcessing, Label{"set aside while the other members of the group are looked at", "已暂存，正在检查群组其他成员"}},
 
 	ExternalRecipient:     {RecallFail, Label{"has left for another organisation's server: it cannot be taken back", "已发往外部服务器，无法撤回"}},
@@ -93,7 +94,7 @@ var recallTexts = map[RecallCode]recallText{
 	NotInMailbox:          {RecallFail, Label{"is not in the mailbox any more: deleted, or moved out of reach", "邮箱中已找不到该邮件（可能已删除或移走）"}},
 	GroupMemberBlocked:    {RecallFail, Label{"left alone: it cannot be taken back from every member of the group", "未撤回：群组中有成员不满足撤回条件"}},
 	GroupNotExpandable:    {RecallFail, Label{"the members of the group are not known", "无法获知群组成员"}},
-	AmbiguousMatch:        {RecallFail, Label{"several different messages fit: none was touched", "找到多封相似邮件，无法确定，未作改动"}},
+	AmbiguousMatch:        {RecallFail, Label{"it is not certain which message in the mailbox is meant: none was touched", "无法确定对应邮箱中的哪一封邮件，未作改动"}},
 	MessageIDMissing:      {RecallFail, Label{"the message has no Message-ID by which it could be found for certain", "邮件缺少 Message-ID，无法准确定位"}},
 	ProtectedFormat:       {RecallFail, Label{"encrypted mail and meeting requests are not taken back", "加密邮件或会议邀请不支持撤回"}},
 	HoldPolicyForbids:     {RecallFail, Label{"the mailbox is under legal hold", "该邮箱处于合规保留状态，禁止撤回"}},
@@ -105,6 +106,7 @@ var recallTexts = map[RecallCode]recallText{
 	WindowExpired:         {RecallFail, Label{"the time for taking it back ended while it was waited for", "等待期间撤回时限已过"}},
 	WholeMessageOnly:      {RecallFail, Label{"was released already: only the whole message can be taken back from Postfix's queue", "邮件已放行：只能从 Postfix 队列中撤回整封邮件"}},
 	RecallStopped:         {RecallFail, Label{"the recall was cancelled before its turn", "撤回任务已取消，未处理"}},
+	RecallRestored:        {RecallFail, Label{"was taken out of the mailbox, and put back", "撤回后已恢复到对方邮箱"}},
 	RecallUnknown:         {RecallFail, Label{"what became of it is not known", "投递结果未知"}},
 }
 
@@ -115,7 +117,7 @@ var RecallCodes = []RecallCode{
 	ExternalRecipient, DeliveredBeforeRecall, AlreadyRead, ReadDuringRecall, Forwarded, ForwardedExternal, Replied, PopDownloaded,
 	NotInMailbox, GroupMemberBlocked, GroupNotExpandable, AmbiguousMatch, MessageIDMissing, ProtectedFormat, HoldPolicyForbids,
 	RecipientOptOut, InvalidAddress, NoBackend, PermissionDenied, MailboxUnreachable, WindowExpired, WholeMessageOnly, RecallStopped,
-	RecallUnknown,
+	RecallRestored, RecallUnknown,
 }
 
 // Status of a code; one that this version does not know is a failure.

@@ -13,6 +13,11 @@
 // one incident stand in one thread (References). A letter is written under an id that the caller
 // chooses, and only once.
 //
+// A [RecallReport] is the mail about a recall that has ended: a table with a row for each recipient, and one for
+// each group; who the members are that kept it from being taken back stands only in those for administrators.
+// [Recalled] has the letters to recipients, of which each one is written alone. [Links] are signed addresses of
+// a page without a sign-in.
+//
 // # Form
 //
 // A report is a multipart/report of up to three parts: a text for people (English, then Chinese), the

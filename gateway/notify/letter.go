@@ -1,16 +1,13 @@
 package notify
 
 import (
-	"bytes"
 	"fmt"
 	"html"
 	"io"
-	"mime"
 	"net/url"
 	"strings"
 	"time"
 
-	"github.com/emersion/go-message/textproto"
 	"github.com/sendgate/sendgate/gateway/notify/webhook"
 	"github.com/sendgate/sendgate/policy"
 )
@@ -26,15 +23,10 @@ type Letter struct {
 	Notice   webhook.Notice
 }
 
-// MessageID is the mail's own Message-ID.
-func (l *Letter) MessageID() string { return "<" + l.ID.String() + "@" + l.Hostname + ">" }
-
 // mark stands before every subject.
-const mark = "[sendgate] "
+const mark = "[sendgate]"
 
-// Subject is the subject in the languages of the letter.
-func (l *Letter) Subject() string { return mark + l.title() }
-
+// title is the subject in the languages of the letter.
 func (l *Letter) title() string {
 	titles := make([]string, 0, 2)
 	for _, lang := range l.languages() {
@@ -47,8 +39,11 @@ func (l *Letter) title() string {
 	return strings.Join(titles, " / ")
 }
 
-func (l *Letter) languages() []string {
-	switch l.Language {
+func (l *Letter) languages() []string { return languages(l.Language) }
+
+// languages gives those of a text for zh, en or both.
+func languages(language string) []string {
+	switch language {
 	case webhook.Chinese:
 		return []string{"zh-CN"}
 	case webhook.English:
@@ -57,68 +52,16 @@ func (l *Letter) languages() []string {
 	return []string{"zh-CN", "en"}
 }
 
-// utf8 reports whether the letter goes to an address that needs SMTPUTF8.
-func (l *Letter) utf8() bool {
-	for _, a := range l.To {
-		if !a.IsASCII() {
-			return true
-		}
-	}
-	return false
-}
-
 // Compose writes the letter: the same text plain and as HTML, one language after the other, because
 // programs show one part of an alternative only. Errors are those of w.
-func (l *Letter) Compose(w io.Writer) error {
-	var body bytes.Buffer
-	parts := textproto.NewMultipartWriter(&body)
-	boundary := "=_" + l.ID.String() // "=_" never stands in quoted-printable (RFC 2045 6.7)
-	if err := parts.SetBoundary(boundary); err != nil {
-		return fmt.Errorf("compose notice: %w", err)
-	}
-	for _, p := range []part{
-		{contentType: "text/plain; charset=utf-8", encoding: "quoted-printable", body: l.plain()},
-		{contentType: "text/html; charset=utf-8", encoding: "quoted-printable", body: l.html()},
-	} {
-		if err := p.write(parts); err != nil {
-			return fmt.Errorf("compose notice: %w", err)
-		}
-	}
-	if err := parts.Close(); err != nil {
-		return fmt.Errorf("compose notice: %w", err)
-	}
-	if err := textproto.WriteHeader(w, l.header(boundary)); err != nil {
-		return fmt.Errorf("write notice: %w", err)
-	}
-	if _, err := body.WriteTo(w); err != nil {
-		return fmt.Errorf("write notice: %w", err)
-	}
-	return nil
-}
+func (l *Letter) Compose(w io.Writer) error { return l.draft().compose(w) }
 
-// header asks programs not to answer: RFC 3834 5, and X-Auto-Response-Suppress for Exchange
-// (MS-OXCMAIL 2.1.3.2.22).
-func (l *Letter) header(boundary string) textproto.Header {
-	var fs fields
-	fs.add("From", l.From)
-	to := make([]string, len(l.To))
-	for i, a := range l.To {
-		to[i] = "<" + string(a) + ">"
+func (l *Letter) draft() *draft {
+	return &draft{
+		id: l.ID, hostname: l.Hostname, from: l.From, to: l.To, languages: l.languages(), time: l.Time,
+		mark: mark, title: l.title(), thread: l.Notice.IncidentID, // all mails of an incident stand together
+		plain: l.plain(), html: l.html(), reason: "notice: " + l.Notice.Kind, evidence: l.Notice.IncidentID,
 	}
-	fs.add("To", strings.Join(to, ", "))
-	fs.add("Subject", mark+mime.BEncoding.Encode("utf-8", l.title())) // the mark apart: it lets long words be folded
-	fs.add("Date", l.Time.Format(time.RFC1123Z))
-	fs.add("Message-ID", l.MessageID())
-	if id := reference("<" + l.Notice.IncidentID + "@" + l.Hostname + ">"); l.Notice.IncidentID != "" && id != "" {
-		fs.add("References", id) // all mails of an incident stand together
-	}
-	fs.add("Auto-Submitted", "auto-generated")
-	fs.add("X-Auto-Response-Suppress", "All")
-	fs.add("Precedence", "bulk")
-	fs.add("Content-Language", strings.Join(l.languages(), ", "))
-	fs.add("MIME-Version", "1.0")
-	fs.add("Content-Type", fmt.Sprintf("multipart/alternative; boundary=%q", boundary))
-	return fs.header()
 }
 
 var signature = policy.Label{
@@ -142,12 +85,12 @@ func (l *Letter) plain() []byte {
 		for _, f := range l.Notice.Facts {
 			b.WriteString("  " + visible(f.Name.In(lang)) + policy.Label{EN: ": ", ZH: "："}.In(lang) + visible(f.Value) + "\n")
 		}
-		if link := l.link(); link != "" {
+		if link := webLink(l.Notice.Link); link != "" {
 			b.WriteString("\n" + link + "\n")
 		}
 		b.WriteString("\n" + fmt.Sprintf(signature.In(lang), l.Hostname) + "\n")
 	}
-	return []byte(strings.ReplaceAll(b.String(), "\n", "\r\n"))
+	return crlf(b.String())
 }
 
 func (l *Letter) html() []byte {
@@ -169,13 +112,13 @@ func (l *Letter) html() []byte {
 			}
 			b.WriteString("</table>\n")
 		}
-		if link := l.link(); link != "" {
+		if link := webLink(l.Notice.Link); link != "" {
 			fmt.Fprintf(&b, "<p><a href=\"%s\">%s</a></p>\n", html.EscapeString(link), html.EscapeString(link))
 		}
 		fmt.Fprintf(&b, "<p><small>%s</small></p>\n</div>\n", text(fmt.Sprintf(signature.In(lang), l.Hostname)))
 	}
 	b.WriteString("</body></html>\n")
-	return []byte(strings.ReplaceAll(b.String(), "\n", "\r\n"))
+	return crlf(b.String())
 }
 
 // maxText bounds a title, a line or a fact, in octets.
@@ -195,9 +138,9 @@ func visible(s string) string {
 	}, s))
 }
 
-// link is where to look, or nothing.
-func (l *Letter) link() string {
-	u, err := url.Parse(l.Notice.Link)
+// webLink is where to look, or nothing.
+func webLink(link string) string {
+	u, err := url.Parse(link)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return ""
 	}

@@ -40,37 +40,42 @@ func (m *Mailer) Mail(ctx context.Context, id policy.ID, to []policy.Address, n 
 	if len(mailboxes) == 0 {
 		return nil
 	}
-	d := Letter{ID: id, Hostname: m.hostname, From: m.from, To: mailboxes, Language: m.language, Time: m.now(), Notice: n}
+	l := Letter{ID: id, Hostname: m.hostname, From: m.from, To: mailboxes, Language: m.language, Time: m.now(), Notice: n}
+	return m.send(ctx, l.draft())
+}
+
+// send commits a mail, once for its id.
+func (m *Mailer) send(ctx context.Context, d *draft) error {
 	var text bytes.Buffer
-	if err := d.Compose(&text); err != nil {
+	if err := d.compose(&text); err != nil {
 		return err
 	}
 	e := policy.Envelope{
-		Received: d.Time, Front: policy.Internal, Direction: policy.Outbound, Identity: "sendgate",
-		Size: int64(text.Len()), UTF8: d.utf8(), From: d.From, Subject: d.Subject(), MessageID: d.MessageID(),
+		Received: d.time, Front: policy.Internal, Direction: policy.Outbound, Identity: "sendgate",
+		Size: int64(text.Len()), UTF8: d.utf8(), From: d.from, Subject: d.subject(), MessageID: d.messageID(),
 	}
-	for _, a := range mailboxes { // a notice that cannot be delivered is not worth another one (RFC 3461 4.1)
+	for _, a := range d.to { // a notice that cannot be delivered is not worth another one (RFC 3461 4.1)
 		e.Recipients = append(e.Recipients, policy.Recipient{Address: a, Notify: []string{"NEVER"}})
 	}
 	if !isASCII(text.Bytes()) {
 		e.Body = "8BITMIME"
 	}
-	err := m.commit(ctx, &d, &e, text.Bytes())
+	err := m.commit(ctx, d, &e, text.Bytes())
 	if errors.Is(err, store.ErrConflict) {
 		return nil
 	}
 	return err
 }
 
-func (m *Mailer) commit(ctx context.Context, d *Letter, e *policy.Envelope, text []byte) error {
-	body := m.journal.NewBody(d.ID)
+func (m *Mailer) commit(ctx context.Context, d *draft, e *policy.Envelope, text []byte) error {
+	body := m.journal.NewBody(d.id)
 	if _, err := body.Write(text); err != nil {
 		body.Discard()
 		return fmt.Errorf("write notice: %w", err)
 	}
-	_, err := m.journal.Commit(ctx, store.Change{Message: d.ID, Envelope: e, Body: body, Events: []policy.Event{
-		{Kind: policy.Accepted, Time: d.Time, Actor: actor, Reason: "notice: " + d.Notice.Kind, Evidence: d.Notice.IncidentID},
-		{Kind: policy.Released, Time: d.Time, Actor: actor, Until: d.Time},
+	_, err := m.journal.Commit(ctx, store.Change{Message: d.id, Envelope: e, Body: body, Events: []policy.Event{
+		{Kind: policy.Accepted, Time: d.time, Actor: actor, Reason: d.reason, Evidence: d.evidence},
+		{Kind: policy.Released, Time: d.time, Actor: actor, Until: d.time},
 	}})
 	if err != nil {
 		body.Discard()
