@@ -101,7 +101,7 @@ var wrappers = map[string][]string{
 	"github.com/dgraph-io/badger/v4": {"store"},
 	"github.com/emersion/go-smtp":    {"gateway/relay", "gateway/demo"},
 	"github.com/emersion/go-milter":  {"gateway/milter"},
-	"github.com/emersion/go-imap/v2": {"gateway/mailbox/imap", "gateway/demo"},
+	"github.com/emersion/go-imap/v2": {"gateway/mailbox/imap", "gateway/mailbox/mailboxtest", "gateway/demo"},
 	"github.com/goccy/go-yaml":       {"gateway/config"},
 	"github.com/danielgtaylor/huma":  {"gateway/web"},
 	"github.com/pires/go-proxyproto": {"gateway/shell", "gateway/relay"},

@@ -12,14 +12,18 @@ import (
 	"github.com/sendgate/sendgate/gateway/config"
 	"github.com/sendgate/sendgate/gateway/domain"
 	"github.com/sendgate/sendgate/gateway/hold"
+	"github.com/sendgate/sendgate/gateway/mailbox"
 	"github.com/sendgate/sendgate/gateway/milter"
 	"github.com/sendgate/sendgate/gateway/notify"
 	"github.com/sendgate/sendgate/gateway/postfix"
+	"github.com/sendgate/sendgate/gateway/recall"
 	"github.com/sendgate/sendgate/gateway/relay"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/gateway/track"
 	"github.com/sendgate/sendgate/gateway/web"
+	"github.com/sendgate/sendgate/gateway/web/signin"
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/anomaly"
 	"github.com/sendgate/sendgate/policy/similar"
 	"github.com/sendgate/sendgate/store"
 )
@@ -38,9 +42,13 @@ type Config struct {
 	Policy     policy.Config     `yaml:"policy"`
 	Domains    domain.Config     `yaml:"domains"`
 	Similar    similar.Config    `yaml:"similar"`
+	Anomaly    anomaly.Config    `yaml:"anomaly"`
+	Recall     recall.Config     `yaml:"recall"`
+	Mailboxes  []mailbox.Config  `yaml:"mailboxes"`
 	Notices    notify.Config     `yaml:"notices"`
 	Identities []policy.Identity `yaml:"identities"`
 	API        web.Config        `yaml:"api"`
+	Dashboard  signin.Config     `yaml:"dashboard"`
 	Log        LogConfig         `yaml:"log"`
 }
 
@@ -57,19 +65,22 @@ func DefaultConfig() Config {
 		host = "localhost"
 	}
 	return Config{
-		Hostname: host,
-		Store:    store.DefaultConfig(),
-		Relay:    relay.DefaultConfig(),
-		Milter:   milter.DefaultConfig(),
-		Postfix:  postfix.DefaultConfig(),
-		Delivery: hold.DefaultConfig(),
-		Track:    track.DefaultConfig(),
-		Policy:   policy.DefaultConfig(),
-		Domains:  domain.DefaultConfig(),
-		Similar:  similar.DefaultConfig(),
-		Notices:  notify.DefaultConfig(),
-		API:      web.DefaultConfig(),
-		Log:      LogConfig{Level: "info", Format: "json"},
+		Hostname:  host,
+		Store:     store.DefaultConfig(),
+		Relay:     relay.DefaultConfig(),
+		Milter:    milter.DefaultConfig(),
+		Postfix:   postfix.DefaultConfig(),
+		Delivery:  hold.DefaultConfig(),
+		Track:     track.DefaultConfig(),
+		Policy:    policy.DefaultConfig(),
+		Domains:   domain.DefaultConfig(),
+		Similar:   similar.DefaultConfig(),
+		Anomaly:   anomaly.DefaultConfig(),
+		Recall:    recall.DefaultConfig(),
+		Notices:   notify.DefaultConfig(),
+		API:       web.DefaultConfig(),
+		Dashboard: signin.DefaultConfig(),
+		Log:       LogConfig{Level: "info", Format: "json"},
 	}
 }
 
@@ -104,14 +115,18 @@ func (c *Config) Validate() error {
 	faults.In("policy", c.Policy.Validate())
 	faults.In("domains", c.Domains.Validate())
 	faults.In("similar", c.Similar.Validate())
+	faults.In("anomaly", c.Anomaly.Validate())
+	c.validateRecalls(&faults)
 	faults.In("notices", c.Notices.Validate())
 	faults.In("api", c.API.Validate())
+	faults.In("dashboard", c.Dashboard.Validate())
 	_, err := policy.NewDirectory(c.Identities)
 	faults.In("identities", err)
 	c.validateUpstreams(&faults)
 	c.validateTrack(&faults)
 	c.validateRules(&faults)
 	c.validateLimits(&faults)
+	c.validateGroups(&faults, "anomaly.services", c.Anomaly.Services)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		faults.Add("log.level", c.Log.Level, "must be one of debug, info, warn, error")
 	}
@@ -149,7 +164,7 @@ func (c *Config) validateUpstreams(faults *policy.Faults) {
 func (c *Config) validateGroups(faults *policy.Faults, at string, groups []string) {
 	for i, g := range groups {
 		if !slices.ContainsFunc(c.Identities, func(id policy.Identity) bool { return slices.Contains(id.Groups, g) }) {
-			faults.Add(fmt.Sprintf("%s.match.groups[%d]", at, i), g, "no identity is in this group")
+			faults.Add(fmt.Sprintf("%s[%d]", at, i), g, "no identity is in this group")
 		}
 	}
 }
@@ -157,7 +172,7 @@ func (c *Config) validateGroups(faults *policy.Faults, at string, groups []strin
 // validateRules finds hold rules for nobody.
 func (c *Config) validateRules(faults *policy.Faults) {
 	for i := range c.Policy.Rules {
-		c.validateGroups(faults, fmt.Sprintf("policy.rules[%d]", i), c.Policy.Rules[i].Match.Groups)
+		c.validateGroups(faults, fmt.Sprintf("policy.rules[%d].match.groups", i), c.Policy.Rules[i].Match.Groups)
 	}
 }
 
@@ -165,7 +180,7 @@ func (c *Config) validateRules(faults *policy.Faults) {
 func (c *Config) validateLimits(faults *policy.Faults) {
 	for i := range c.Policy.Limits {
 		l, at := &c.Policy.Limits[i], fmt.Sprintf("policy.limits[%d]", i)
-		c.validateGroups(faults, at, l.Match.Groups)
+		c.validateGroups(faults, at+".match.groups", l.Match.Groups)
 		if l.Action != policy.Route {
 			continue
 		}
@@ -211,7 +226,9 @@ func restartKeys(old, now *Config) (keys []string) {
 		"log":       {old.Log, now.Log},
 		"domains":   {old.Domains, now.Domains},
 		"similar":   {old.Similar, now.Similar},
+		"mailboxes": {old.Mailboxes, now.Mailboxes},
 		"notices":   {old.Notices, now.Notices},
+		"anomaly":   {false, now.Anomaly.Enabled && !old.Anomaly.Enabled}, // who was not watched is not known
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			keys = append(keys, name)

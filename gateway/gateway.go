@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/sendgate/sendgate/gateway/alert"
+	"github.com/sendgate/sendgate/gateway/ask"
 	"github.com/sendgate/sendgate/gateway/hold"
 	"github.com/sendgate/sendgate/gateway/milter"
 	"github.com/sendgate/sendgate/gateway/notify"
@@ -20,6 +21,7 @@ import (
 	"github.com/sendgate/sendgate/gateway/relay"
 	"github.com/sendgate/sendgate/gateway/track"
 	"github.com/sendgate/sendgate/gateway/web"
+	"github.com/sendgate/sendgate/gateway/web/signin"
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/policy/guard"
 	"github.com/sendgate/sendgate/store"
@@ -39,9 +41,15 @@ type Gateway struct {
 	keeper    *postfix.Keeper // with the milter
 	tracking  *tracking
 	limits    *limits
+	logins    *logins
+	pullback  *pullback
+	asking    *asking // the rules, as the fronts ask them
+	recalls   *recalls
 	alerts    *alerts
 	domains   *domains // nil when they are not checked
 	web       *web.Server
+	desk      *signin.Desk
+	people    *mailLogins
 
 	started Config // what holds for keys that only a restart changes
 	mu      sync.Mutex
@@ -60,7 +68,7 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g = &Gateway{log: log, store: journal, started: cfg, config: cfg}
+	g = &Gateway{log: log, store: journal, logins: newLogins(journal, time.Now, log.Named("logins")), started: cfg, config: cfg}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -97,6 +105,16 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
+	g.openPullback(&cfg)
+	reports, err := g.openReports(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	queue := holder{g.scheduler, journal, g.keeper}
+	if err := g.openRecalls(&cfg, directory, queue, reports); err != nil {
+		return nil, err
+	}
+	g.asking = g.openAsking(&cfg, reports, func(s *policy.Submission) []byte { return s.Head })
 	if g.keeper != nil {
 		if g.milter, err = milter.New(cfg.Hostname, journal, g.milterSettings(&cfg, directory), time.Now, log.Named("mail")); err != nil {
 			return nil, err
@@ -107,11 +125,15 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	if err := g.register(registry); err != nil {
 		return nil, err
 	}
-	g.web = web.New(cfg.API, web.Needs{
-		Journal: journal, Holder: holder{g.scheduler, journal, g.keeper}, Metrics: registry, Parts: g.parts, Margin: g.margin,
+	if err := g.openDesk(&cfg, directory); err != nil {
+		return nil, err
+	}
+	g.web = web.New(apiConfig(&cfg), web.Needs{
+		Desk: g.desk, Configuration: g.effective, URL: dashboardURL(&cfg),
+		Journal: statusJournal{journal, reports.links}, Holder: queue, Recalls: g.recalls, RecallWindow: g.recalls.window, RecallReadToo: g.recalls.readToo, MailboxOf: g.recalls.mailboxOf, Metrics: registry, Parts: g.parts, Margin: g.margin,
 		Tracking: g.tracking.sources, Import: g.importLog,
 		Limits: limitsAPI{g.limits, g.loaded}, Alerts: alertsAPI{g.alerts.Desk},
-		Campaigns: campaignsAPI{g.limits, holder{g.scheduler, journal, g.keeper}},
+		Campaigns: campaignsAPI{g.limits, queue},
 		Version:   version, Now: time.Now, Log: log.Named("api"),
 	})
 	return g, nil
@@ -188,6 +210,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return g.tracking.run(ctx) })
 	group.Go(func() error { return g.limits.run(timers, g.scheduler) })
+	group.Go(func() error { return g.logins.run(timers) })
+	group.Go(func() error { return g.pullback.run(timers) })
+	group.Go(func() error { return g.recalls.run(timers) })
 	group.Go(func() error { return g.alerts.run(timers) })
 	group.Go(func() error { <-ctx.Done(); fronts.Wait(); stopTimers(); return nil })
 	group.Go(func() error { return g.web.Serve(ctx) })
@@ -200,6 +225,9 @@ func (g *Gateway) close() error {
 	var errs []error
 	if g.domains != nil {
 		g.domains.resolver.Close()
+	}
+	if g.recalls != nil {
+		errs = append(errs, g.recalls.router.Close())
 	}
 	if g.routes != nil {
 		errs = append(errs, g.routes.close())
@@ -225,7 +253,11 @@ func (g *Gateway) Reload(cfg Config) error {
 	if g.milter != nil {
 		g.milter.Reload(g.milterSettings(&cfg, directory))
 	}
-	g.web.Reload(cfg.API)
+	g.recalls.Reload(&cfg, directory)
+	g.asking.Reload(askTermsOf(&cfg))
+	g.web.Reload(apiConfig(&cfg))
+	g.people.directory.Store(directory)
+	g.desk.Reload(cfg.Dashboard)
 	g.config = cfg
 	keys := restartKeys(&g.started, &cfg)
 	if len(keys) > 0 {
@@ -236,14 +268,28 @@ func (g *Gateway) Reload(cfg Config) error {
 
 func (g *Gateway) relaySettings(cfg *Config, directory *policy.Directory) relay.Settings {
 	return relay.Settings{
-		Config: cfg.Relay, Engine: g.limits, Directory: directory, Router: g.routes,
-		Reports: g.tracking.report, Content: cfg.Similar.Enabled,
+		Config: cfg.Relay, Engine: g.asking, Directory: directory, Router: g.routes,
+		Reports: g.tracking.report, Content: readsContent(cfg), Head: g.mayAsk(cfg), SignedIn: g.logins.note, Suspended: g.notSignedIn,
 	}
 }
 
-// tags reports whether a limit adds fields to the header.
+// readsContent reports whether anybody looks at what messages say.
+func readsContent(cfg *Config) bool { return cfg.Similar.Enabled || cfg.Recall.Enabled }
+
+// mayAsk finds the messages that could be requests for a recall.
+func (g *Gateway) mayAsk(cfg *Config) func(to []policy.Recipient, subject string) bool {
+	if !cfg.Recall.Enabled {
+		return nil
+	}
+	service := serviceAddress(cfg)
+	return func(to []policy.Recipient, subject string) bool {
+		return ask.MayAsk(subject) || service != "" && slices.ContainsFunc(to, func(r policy.Recipient) bool { return r.Address.Key() == service.Key() })
+	}
+}
+
+// tags reports whether a rule adds fields to the header.
 func tags(cfg *Config) bool {
-	return slices.ContainsFunc(cfg.Policy.Limits, func(l policy.LimitRule) bool { return l.Action == policy.Tag })
+	return cfg.Anomaly.Enabled && cfg.Anomaly.Field != "" || slices.ContainsFunc(cfg.Policy.Limits, func(l policy.LimitRule) bool { return l.Action == policy.Tag })
 }
 
 // refused tells of a recipient whose domain does not exist.
@@ -258,9 +304,12 @@ func (g *Gateway) refused(e *policy.Envelope, v policy.Verdict) {
 
 // guardSettings are the rules. The check of domains is as it was at the start.
 func (g *Gateway) guardSettings(cfg *Config, directory *policy.Directory) guard.Settings {
-	s := guard.Settings{Config: cfg.Policy, Directory: directory}
+	s := guard.Settings{Config: cfg.Policy, Directory: directory, Anomaly: cfg.Anomaly}
+	if desk := cfg.Anomaly.Suspension.Always; len(desk) > 0 {
+		s.Contact = desk[0]
+	}
 	if g.limits != nil {
-		s.Trial = g.limits.trial
+		s.Trial, s.Suspend = g.limits.trial, g.limits.bars.add
 	}
 	if g.domains != nil {
 		s.Domains, s.Refused = g.domains, g.refused
@@ -274,8 +323,13 @@ func (g *Gateway) milterSettings(cfg *Config, directory *policy.Directory) milte
 		reports = nil
 	}
 	return milter.Settings{
-		Config: cfg.Milter, Engine: g.limits, Directory: directory,
-		Needs: milter.Needs{Envelope: g.domains != nil, Content: cfg.Similar.Enabled, Fields: tags(cfg), Body: cfg.Milter.MessageSize || cfg.Milter.Notifications}, Reports: reports,
+		Config: cfg.Milter, Engine: g.asking, Directory: directory,
+		Needs: milter.Needs{
+			Envelope: g.domains != nil, Content: readsContent(cfg), Head: g.mayAsk(cfg), Fields: tags(cfg),
+			Body: cfg.Milter.MessageSize || cfg.Milter.Notifications,
+		},
+		Reports:  reports,
+		SignedIn: g.logins.note, Hearer: g.limits,
 	}
 }
 

@@ -47,7 +47,7 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	changed.API.Certificate, changed.API.Key = "cert.pem", "key.pem"
 	soft := cfg
 	soft.Relay.Senders = relay.SendersOwn
-	soft.API.RecallReasonRequired = !cfg.API.RecallReasonRequired
+	soft.Recall.ReasonRequired = !cfg.Recall.ReasonRequired
 	const want = "not as they were at the start, and taken over only by a restart: api, delivery, relay"
 	for _, step := range []struct {
 		name string

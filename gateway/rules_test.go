@@ -20,6 +20,7 @@ func TestRulesForNobodyAndToNowhere(t *testing.T) {
 	cfg.Policy.Rules = []policy.Rule{{Name: "r", Action: policy.Hold, Match: policy.Match{Groups: []string{"stafff"}}}}
 	cfg.Policy.Limits = []policy.LimitRule{l}
 	cfg.Milter.Listen = []milter.Listener{{Address: "127.0.0.1:7357"}}
+	cfg.Anomaly.Services = []string{"staff", "machinez"}
 	cfg.Track.Upstreams = []string{"elsewhere"}
 	all, ok := cfg.Validate().(interface{ Unwrap() []error })
 	if !ok {
@@ -36,6 +37,7 @@ func TestRulesForNobodyAndToNowhere(t *testing.T) {
 	for _, want := range []string{
 		"policy.rules[0].match.groups[0]: no identity is in this group",
 		"policy.limits[0].match.groups[1]: no identity is in this group",
+		"anomaly.services[1]: no identity is in this group",
 		"policy.limits[0].upstream: there is no upstream of this name",
 		"policy.limits[0].action: a milter cannot send a message elsewhere: use hold, approval or tag, or only the relay",
 		"track.upstreams[0]: there is no upstream of this name",
@@ -44,7 +46,7 @@ func TestRulesForNobodyAndToNowhere(t *testing.T) {
 			t.Errorf("%q is missing in %q", want, got)
 		}
 	}
-	if len(got) != 5 {
+	if len(got) != 6 {
 		t.Errorf("faults %q", got)
 	}
 }

@@ -108,12 +108,12 @@ var (
 	}
 
 	recalled = web.Recall{
-		ID: second, Status: "in_progress", Overall: "in_progress", Requested: noon, Actor: "api:ops", Reason: "wrong file",
+		ID: second, Status: "in_progress", Overall: "in_progress", Requested: noon, MessageCount: 1, Percent: 66, Actor: "api:ops", Reason: "wrong file",
 		SuccessCount: 1, FailureCount: 1, ProcessingCount: 1,
 		Recipients: []web.RecallRecipient{
-			{MessageID: first, Address: "bob@example.net", Status: "success", Text: policy.Label{EN: "taken back before it was sent", ZH: "已在发出前撤回"}},
+			{MessageID: first, Address: "bob@example.net", Status: "success", Code: policy.RemovedFromHold, Text: policy.Label{EN: "taken back before it was sent", ZH: "已在发出前撤回"}},
 			{MessageID: first, Address: "carol@example.net", Status: "fail", Text: policy.Label{EN: "has left for another server", ZH: "已离开本系统，到达其他服务器"}},
-			{MessageID: first, Address: "dave@example.net", Status: "processing", Text: policy.Label{EN: "is being sent just now", ZH: "正在发送"}},
+			{MessageID: first, Address: "dave@example.net", Status: "processing", Code: policy.WaitingInFlight, Text: policy.Label{EN: "is being sent just now", ZH: "正在发送"}},
 		},
 	}
 )
@@ -249,7 +249,7 @@ func TestWhatTheCommandsAskFor(t *testing.T) {
 		"hold until":      {[]string{"hold", first, "--until", "2026-11-21T12:10:00+08:00"}, []string{"POST /api/v1/messages/" + first + `/hold {"until":"2026-11-21T12:10:00+08:00"}`}},
 		"hold for":        {[]string{"hold", first, "--for", "90s"}, []string{"POST /api/v1/messages/" + first + `/hold {"for":"1m30s"}`}},
 		"cancel for some": {[]string{"cancel", first, "--reason", "x", "--recipient", "a@b.c", "--recipient", "d@e.f"}, []string{"POST /api/v1/messages/" + first + `/cancel {"reason":"x","recipients":["a@b.c","d@e.f"]}`}},
-		"recall":          {[]string{"recall", first, "--query", "from:bob", "--reason", "x", "--recipient", "a@b.c", "--dry-run", "--read-too", "--individual"}, []string{"POST /api/v1/recalls " + `{"message_ids":["` + first + `"],"query":"from:bob","recipients":["a@b.c"],"reason":"x","unread_only":false,"group_mode":"individual","dry_run":true}`}},
+		"recall":          {[]string{"recall", first, "--query", "from:bob", "--message-id", "<m@x>", "--reason", "x", "--recipient", "a@b.c", "--dry-run", "--read-too", "--best-effort", "--notify", "read", "--correct", "8t0w2y"}, []string{"GET /api/v1/messages?limit=1000", "POST /api/v1/recalls " + `{"message_ids":["` + first + `"],"query":"from:bob","message_id_header":"\u003cm@x\u003e","recipients":["a@b.c"],"reason":"x","unread_only":false,"group_mode":"best_effort","notify":"read","correction":"` + second + `","dry_run":true}`}},
 		"plain recall":    {[]string{"recall", first}, []string{"POST /api/v1/recalls " + `{"message_ids":["` + first + `"],"unread_only":true}`}},
 		"resend":          {[]string{"resend", second}, []string{"POST /api/v1/messages/" + second + "/resend {}"}},
 		"resend to some":  {[]string{"resend", second, "--recipient", "a@b.c", "--recipient", "d@e.f", "--reason", "x"}, []string{"POST /api/v1/messages/" + second + `/resend {"recipients":["a@b.c","d@e.f"],"reason":"x"}`}},
@@ -322,7 +322,7 @@ func TestErrorsAndTheirExitCodes(t *testing.T) {
 		"hold without time":    {[]string{"hold", first}, 2, "say how long with --for 10m, or until when with --until TIME"},
 		"hold with both times": {[]string{"hold", first, "--for", "1m", "--until", "x"}, 2, "say how long with --for 10m, or until when with --until TIME"},
 		"hold until nonsense":  {[]string{"hold", first, "--until", "noon"}, 2, `--until "noon": write a time as 2026-11-21T10:31:05+08:00`},
-		"recall of nothing":    {[]string{"recall", "--reason", "x"}, 2, "name messages by their ids, or find them with --query"},
+		"recall of nothing":    {[]string{"recall", "--reason", "x"}, 2, "name messages by their ids, or find them with --message-id or --query"},
 		"server and socket":    {[]string{"messages", "--socket", "/x"}, 2, "--server and --socket exclude each other"},
 		"resend refused":       {[]string{"resend", first}, 1, "resend " + first + ": sendgate has no copy of this message (milter mode): send it again from the Sent folder"},
 		"resend of nothing":    {[]string{"resend"}, 2, "accepts 1 arg(s), received 0; usage: sendgate resend ID [flags]"},
@@ -392,10 +392,10 @@ func TestEmptyLists(t *testing.T) {
 func TestDryRunSaysWhatWouldBe(t *testing.T) {
 	f := newFakeAPI(t)
 	dry := recalled
-	dry.ID, dry.DryRun = "", true
+	dry.ID, dry.DryRun, dry.ApproveUntil = "", true, noon
 	f.answer["POST /api/v1/recalls"] = dry
 	out, _, err := f.sendgate(t, "recall", first, "--dry-run")
-	if err != nil || !strings.HasSuffix(out, "1 of 3 can be taken back\n") {
+	if err != nil || !strings.HasSuffix(out, "1 of 3 can be taken back\nof 1 it cannot be told yet\na second person would have to approve it\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -81,6 +81,9 @@ func runDemo(ctx context.Context, at demoAddresses, data string, out io.Writer) 
 	if err != nil {
 		return err
 	}
+	if err := g.AddDemoUser(); err != nil {
+		return errors.Join(err, g.Close())
+	}
 	if err := g.Listen(); err != nil {
 		return fmt.Errorf("%w; --smtp, --http, --imap and --milter give the demo other addresses", errors.Join(err, g.Close()))
 	}
@@ -132,7 +135,7 @@ func demoHelper(ctx context.Context, socket string, log *zap.Logger) *postfix.Se
 
 const demoGreeting = `sendgate demo / 演示
   SMTP      %s   send mail here, from any address at corp.example
-  HTTP      http://%s   API, token "demo"
+  HTTP      http://%s   dashboard: admin / demo, or alice, bob, ... / demo; API: token "demo"
   IMAP      %s   mailboxes of corp.example: alice, bob, carol, ...; password "demo"
   milter    %s
   data      %s

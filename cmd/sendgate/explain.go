@@ -63,16 +63,24 @@ func (c *client) printStep(s *web.Step) error {
 	for i := range s.Findings {
 		f := &s.Findings[i]
 		limit := ""
-		if f.Limit > 0 {
+		if f.Limit > 0 { // one without a unit is said in the text
 			limit = number(f.Limit, f.Unit)
 		}
 		text := []string{f.Text.In(c.lang)}
 		if f.Campaign != "" {
 			text = append(text, c.say("look at campaign", f.Campaign))
 		}
-		t.addLines([]string{"", f.Rule, c.verdict(f), number(f.Used, f.Unit), number(f.Asked, f.Unit), limit, c.source(f.Source)}, text)
+		t.addLines([]string{"", f.Rule, c.verdict(f), number(f.Used, f.Unit), number(f.Asked, f.Unit), limit, c.sourceOf(f)}, text)
 	}
 	return t.write(c.out)
+}
+
+// sourceOf says where a limit comes from. What is unusual for an account says that in words.
+func (c *client) sourceOf(f *web.Finding) string {
+	if f.Kind == "anomaly" {
+		return ""
+	}
+	return c.source(f.Source)
 }
 
 // number shows what a rule counts; a rule that counts nothing has none.
@@ -93,7 +101,7 @@ func (c *client) verdict(f *web.Finding) string {
 		return c.say("decides", action)
 	case f.Exceeded:
 		return c.say("exceeded", action)
-	case f.Warn && f.Kind == "similar":
+	case f.Kind == "anomaly", f.Warn && f.Kind == "similar":
 		return c.say("notices")
 	case f.Warn:
 		return c.say("warns")

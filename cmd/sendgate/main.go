@@ -68,7 +68,7 @@ func newRootCommand() *cobra.Command {
 		newMessagesCommand(), newShowCommand(), newReleaseCommand(), newHoldCommand(), newCancelCommand(), newResendCommand(),
 		newExplainCommand(), newApprovalsCommand(), newApproveCommand(), newLimitsCommand(), newSendersCommand(), newRulesCommand(), newAlertsCommand(), newCampaignsCommand(),
 		newRecallCommand(), newRecallsCommand(), newTailCommand(), newStatsCommand(), newTrackingCommand(), newTrackCommand(),
-		newTokenCommand(), newVersionCommand(),
+		newTokenCommand(), newSetUpLinkCommand(), newVersionCommand(),
 	)
 	markUsageErrors(root)
 	return root

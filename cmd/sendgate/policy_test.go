@@ -34,6 +34,15 @@ var (
 		}},
 	}
 
+	unusual = web.Finding{
+		Rule: "anomaly", Kind: "anomaly", Source: "suspend", Score: 9, Limit: 8, Exceeded: true, Decided: true, Action: policy.Defer,
+		Text: policy.Label{EN: "Unusual for this account (score 9): 60 new recipients in an hour, usually 0.2", ZH: "该账号行为异常（评分 9）：一小时内有 60 个陌生收件人，平时为 0.2"},
+	}
+
+	stolen = web.SenderDetail{
+		Identity: "eve", Suspension: &web.Suspension{Since: noon, Until: noon.Add(2 * time.Hour), Reason: "in English", Author: "anomaly", Automatic: true, Nth: 2, Findings: []web.Finding{unusual}},
+	}
+
 	large = policy.Label{EN: "150 recipients in one message, the limit is 100", ZH: "单封邮件有 150 个收件人，上限 100"}
 
 	alike = policy.Label{EN: "Similar message sent to 120 recipients in 24 h, 30 in 1 h", ZH: "24 小时内向 120 位收件人发送了相似邮件，其中 1 小时内 30 位"}
@@ -53,6 +62,8 @@ var (
 				{Rule: "day", Kind: "limit", Unit: external, Used: 899, Asked: 2, Limit: 1000, Source: "ramp", Warn: true, Action: policy.Hold, Text: policy.Label{EN: "nearly", ZH: "将满"}},
 				{Rule: "similar", Kind: "similar", Campaign: second, Unit: external, Used: 119, Asked: 1, Limit: 100, Exceeded: true, Action: policy.Approval, Text: alike},
 				{Rule: "similar", Kind: "similar", Unit: external, Used: 39, Asked: 1, Warn: true, Action: policy.Log, Text: alike},
+				unusual,
+				{Rule: "anomaly", Kind: "anomaly", Source: "network", Score: 2, Action: policy.Log, Text: policy.Label{EN: "sent from a new network", ZH: "来自新的网络"}},
 				{Rule: "domain", Kind: "domain", Action: "newer", Text: policy.Label{EN: "exists", ZH: "存在"}},
 			}},
 			{Time: noon, Kind: policy.Held, Until: noon.Add(12 * time.Minute), Recipients: []string{"a@example.net", "b@example.net"}, Text: policy.Label{EN: "held until 12:12", ZH: "暂缓发送至 12:12"}},
@@ -113,6 +124,7 @@ func newPolicyAPI(t *testing.T) *fakeAPI {
 	}
 	const sender = " /api/v1/senders/alice@corp.example#crm"
 	f.answer["GET"+sender] = alice
+	f.answer["GET /api/v1/senders/eve"] = stolen
 	for _, verb := range []string{"boost", "override", "revoke", "reset", "suspend", "unsuspend"} {
 		f.answer["POST"+sender+"/"+verb] = alice
 	}
@@ -138,6 +150,7 @@ func TestPolicyTablesInBothLanguages(t *testing.T) {
 		"limits":          {"limits"},
 		"senders":         {"senders"},
 		"sender":          {"senders", crm},
+		"sender-stolen":   {"senders", "eve"},
 		"boost":           {"senders", "boost", crm, "--amount", "500", "--for", "24h", "--reason", "invoices"},
 		"override":        {"senders", "override", crm, "--rule", "day", "--limit", "5000", "--for", "7d", "--reason", "x"},
 		"revoke":          {"senders", "revoke", crm},
@@ -187,6 +200,8 @@ func TestWhatThePolicyCommandsAskFor(t *testing.T) {
 		"suspend":        {[]string{"senders", "suspend", crm, "--reason", "spam"}, []string{path + `suspend {"reason":"spam"}`}},
 		"suspend for":    {[]string{"senders", "suspend", crm, "--reason", "spam", "--for", "1d12h"}, []string{path + `suspend {"for":"1d12h","reason":"spam"}`}},
 		"unsuspend":      {[]string{"senders", "unsuspend", crm}, []string{path + `unsuspend {}`}},
+		"forget":         {[]string{"senders", "unsuspend", crm, "--forget"}, []string{path + `unsuspend {"history":"forget"}`}},
+		"keep":           {[]string{"senders", "unsuspend", crm, "--keep"}, []string{path + `unsuspend {"history":"keep"}`}},
 		"approvals":      {[]string{"approvals", "--limit", "2", "--cursor", second}, []string{"GET /api/v1/approvals?cursor=" + second + "&limit=2"}},
 		"approve":        {[]string{"approve", first, second}, []string{"POST /api/v1/messages/" + first + "/approve", "POST /api/v1/messages/" + second + "/approve"}},
 		"explain":        {[]string{"explain", "8t0v1x"}, []string{"GET /api/v1/messages?limit=1000", "GET /api/v1/messages/" + first + "/explain"}},
@@ -267,6 +282,7 @@ func TestPolicyErrorsAndTheirExitCodes(t *testing.T) {
 		"override without a limit": {[]string{"senders", "override", "a", "--rule", "day", "--for", "1h"}, 2, "name the limit with --rule, and what it shall be with --limit"},
 		"override without a time":  {[]string{"senders", "override", "a", "--rule", "day", "--limit", "5"}, 2, how},
 		"suspend with two times":   {[]string{"senders", "suspend", "a", "--for", "1h", "--until", "x"}, 2, how},
+		"forget and keep":          {[]string{"senders", "unsuspend", "a", "--forget", "--keep"}, 2, "--forget and --keep are not both possible"},
 		"two senders":              {[]string{"senders", "a", "b"}, 2, "accepts at most 1 arg(s), received 2; usage: sendgate senders [IDENTITY] [flags]"},
 		"sender refused":           {[]string{"senders", "zoe"}, 1, "there is no such message"},
 		"approve refused":          {[]string{"approve", first}, 1, "approve " + first + ": the message does not wait for approval"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/web"
+	"github.com/sendgate/sendgate/policy/guard"
 	"github.com/spf13/cobra"
 )
 
@@ -111,8 +112,23 @@ func newSuspendCommand() *cobra.Command {
 
 func newUnsuspendCommand() *cobra.Command {
 	var body web.UnsuspendRequest
-	cmd := newSenderCommand("unsuspend IDENTITY", "Let a sender write to other organisations again", "unsuspended", func() (any, error) { return &body, nil })
+	var forget, keep bool
+	cmd := newSenderCommand("unsuspend IDENTITY", "Let a sender write to other organisations again", "unsuspended",
+		func() (any, error) {
+			switch {
+			case forget && keep:
+				return nil, usageError{errors.New("--forget and --keep are not both possible")}
+			case forget:
+				body.History = guard.Forget
+			case keep:
+				body.History = guard.Keep
+			}
+			return &body, nil
+		})
+	cmd.Long = "Let a sender write to other organisations again. What counted against the account is forgiven, unless told otherwise."
 	cmd.Flags().StringVar(&body.Reason, "reason", "", whyFlag)
+	cmd.Flags().BoolVar(&forget, "forget", false, "forget all that was learned of the account: it is new then")
+	cmd.Flags().BoolVar(&keep, "keep", false, "forgive nothing: more of the same suspends the account again")
 	return cmd
 }
 

@@ -90,8 +90,8 @@ func (c *client) printSender(v *web.SenderDetail, raw []byte) error {
 	if s := v.Suspension; s != nil {
 		head.add(c.say("suspended"), c.suspension(s))
 		head.add(c.say("since"), clock(s.Since))
-		head.add(c.say("who"), s.Author)
-		head.add(c.say("reason"), s.Reason)
+		head.add(c.say("who"), c.author(s))
+		head.add(c.say("reason"), c.cause(s))
 	}
 	head.add(c.say("messages 24h"), c.sent(&v.Messages))
 	parts := []*table{&head}
@@ -102,6 +102,22 @@ func (c *client) printSender(v *web.SenderDetail, raw []byte) error {
 		parts = append(parts, c.grants(v.Grants))
 	}
 	return c.writeParts(parts)
+}
+
+// author says who suspended somebody.
+func (c *client) author(s *web.Suspension) string {
+	if s.Automatic {
+		return c.say("by itself", s.Nth)
+	}
+	return s.Author
+}
+
+// cause says why, in the language of the person where sendgate has found it out.
+func (c *client) cause(s *web.Suspension) string {
+	if s.Automatic && len(s.Findings) > 0 {
+		return s.Findings[0].Text.In(c.lang)
+	}
+	return s.Reason
 }
 
 // writeParts prints tables with a blank line between them.

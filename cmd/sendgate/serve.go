@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,13 +26,13 @@ func newServeCommand() *cobra.Command {
 		Long: "Run the gateway until SIGTERM or SIGINT: listeners close, sessions have 30 s to finish.\n" +
 			"SIGHUP reads the configuration again; no connection is lost.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), file) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), file, cmd.OutOrStdout()) },
 	}
 	cmd.Flags().StringVar(&file, "config", defaultConfigFile, "configuration file")
 	return cmd
 }
 
-func serve(ctx context.Context, file string) error {
+func serve(ctx context.Context, file string, out io.Writer) error {
 	cfg, err := gateway.Load(file)
 	if err != nil {
 		return err
@@ -62,6 +63,9 @@ func serve(ctx context.Context, file string) error {
 			}
 		}
 	}()
+	if err := tellSetUpLink(g, log, out); err != nil {
+		return errors.Join(err, g.Close())
+	}
 	log.Info("serving", zap.String("version", version()), zap.Stringers("smtp", g.SMTPAddrs()))
 	return g.Run(ctx)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -55,7 +56,7 @@ func TestAnAddressInUseIsToldAlone(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err = serve(t.Context(), file)
+	err = serve(t.Context(), file, io.Discard)
 	if want := "listen for mail: listen tcp " + l.Addr().String() + ": bind: address already in use"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

@@ -38,6 +38,7 @@ func (c *client) printMessage(m *web.MessageDetail) error {
 		{"id", m.ID}, {"from", c.sender(m.From)}, {"subject", m.Subject}, {"received", clock(m.Received)},
 		{"client", m.Client}, {"login", m.Login}, {"identity", m.Identity}, {"message-id", m.MessageID},
 		{"size", strconv.FormatInt(m.Size, 10)}, {"state", m.Label.In(c.lang)}, {"held until", clock(m.HeldUntil)},
+		{"recallable", c.recallable(&m.Recall)},
 	} {
 		if line[1] != "" {
 			head.add(c.say(line[0]), line[1])
@@ -55,6 +56,19 @@ func (c *client) printMessage(m *web.MessageDetail) error {
 		}
 	}
 	return nil
+}
+
+// recallable says until when a message can be taken back, or why it cannot.
+func (c *client) recallable(r *web.Recallable) string {
+	switch {
+	case r.Restriction != nil:
+		return r.Restriction.Text.In(c.lang)
+	case !r.Until.IsZero():
+		return c.say("available until", clock(r.Until))
+	case r.Available:
+		return c.say("available")
+	}
+	return ""
 }
 
 // recipients lists them: members are indented under their group, attempts follow each other.
@@ -88,6 +102,9 @@ func (c *client) notes(r *web.Recipient) []string {
 	after.add(!r.NextTry.IsZero(), c.say("next try", clock(r.NextTry)))
 	after.add(r.MayBeDuplicate, c.say("duplicate"))
 	after.add(r.Superseded, c.say("superseded"))
+	if r.Recall != nil {
+		after.add(true, r.Recall.Text.In(c.lang))
+	}
 	return around(before, replyLines(text), after)
 }
 
@@ -190,10 +207,21 @@ func (c *client) when(e *web.TimelineEntry) string {
 	return c.say("until", clock(e.Until))
 }
 
+// reason is why something happened; of recalls, how they ended.
+func (c *client) reason(e *web.TimelineEntry) string {
+	switch {
+	case e.Kind == policy.RecallOutcome:
+		return policy.RecallCode(e.Reason).Label().In(c.lang)
+	case e.Kind == policy.RecallEnded && words["overall "+e.Reason] != (policy.Label{}):
+		return c.say("overall " + e.Reason)
+	}
+	return e.Reason
+}
+
 // more gathers the facts of an event.
 func (c *client) more(e *web.TimelineEntry) []string {
 	var before, after facts
-	for _, text := range []string{c.when(e), e.Rule, e.Reason} {
+	for _, text := range []string{c.when(e), e.Rule, c.reason(e)} {
 		before.add(text != "", text)
 	}
 	for _, f := range e.Findings {

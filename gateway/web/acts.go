@@ -21,15 +21,15 @@ var (
 )
 
 func (s *Server) releaseMessage(ctx context.Context, in *messageInput) (*messageOutput, error) {
-	id, err := s.existing(in.ID)
+	id, err := s.existing(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.holder.Release(ctx, id, actor(ctx)); err != nil {
+	if err := s.release(ctx, id); err != nil {
 		return nil, s.refused("release", err)
 	}
 	s.acted(ctx, "release", id)
-	return s.answer(id)
+	return s.answer(ctx, id)
 }
 
 // A HoldRequest says how long a message is held.
@@ -45,7 +45,7 @@ type holdInput struct {
 }
 
 func (s *Server) holdMessage(ctx context.Context, in *holdInput) (*messageOutput, error) {
-	id, err := s.existing(in.ID)
+	id, err := s.existing(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (s *Server) holdMessage(ctx context.Context, in *holdInput) (*messageOutput
 		return nil, s.refused("hold", err)
 	}
 	s.acted(ctx, "hold", id, zap.Time("until", until))
-	return s.answer(id)
+	return s.answer(ctx, id)
 }
 
 // end is the time until which the message can surely be taken back, as people are shown it.
@@ -90,7 +90,7 @@ type cancelInput struct {
 }
 
 func (s *Server) cancelMessage(ctx context.Context, in *cancelInput) (*messageOutput, error) {
-	id, err := s.existing(in.ID)
+	id, err := s.existing(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (s *Server) cancelMessage(ctx context.Context, in *cancelInput) (*messageOu
 	if err := s.cancel(ctx, id, chosen, in.Body.Reason); err != nil {
 		return nil, err
 	}
-	return s.answer(id)
+	return s.answer(ctx, id)
 }
 
 // cancel takes back a message, or with indexes some of its recipients.
@@ -132,11 +132,14 @@ type resendInput struct {
 }
 
 func (s *Server) resendMessage(ctx context.Context, in *resendInput) (*messageOutput, error) {
-	id, err := s.existing(in.ID)
+	id, err := s.existing(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	chosen, err := s.chosen(id, in.Body.Recipients)
+	if err == nil {
+		err = s.mayResend(ctx, id, chosen)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +147,7 @@ func (s *Server) resendMessage(ctx context.Context, in *resendInput) (*messageOu
 		return nil, s.refused("resend", err)
 	}
 	s.acted(ctx, "resend", id, zap.Int("recipients", len(in.Body.Recipients)))
-	return s.answer(id)
+	return s.answer(ctx, id)
 }
 
 // chosen finds the indexes of the recipients with these addresses; nil is all of them.
@@ -158,22 +161,10 @@ func (s *Server) chosen(id policy.ID, addresses []string) ([]int, error) {
 	}
 	wanted := newSelection(addresses)
 	indexes := wanted.of(rows)
-	if len(wanted.missing()) > 0 {
+	if wanted.missing() {
 		return nil, errNotRecipient
 	}
 	return indexes, nil
-}
-
-// existing parses the id of a message and makes sure that there is one.
-func (s *Server) existing(text string) (policy.ID, error) {
-	id, err := policy.ParseID(text)
-	if err != nil {
-		return id, errMessageID
-	}
-	if _, err := s.journal.Message(id); err != nil {
-		return id, s.fail("read message", err)
-	}
-	return id, nil
 }
 
 // refused turns an error of the holder into a problem.

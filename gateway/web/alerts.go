@@ -59,8 +59,8 @@ type listAlertsInput struct {
 
 type listAlertsOutput struct{ Body AlertList }
 
-func (s *Server) listAlerts(_ context.Context, in *listAlertsInput) (*listAlertsOutput, error) {
-	all := s.alerts.List(in.Open)
+func (s *Server) listAlerts(ctx context.Context, in *listAlertsInput) (*listAlertsOutput, error) {
+	all := seen(ctx, s.alerts.List(in.Open), s.seesAlert)
 	out := &listAlertsOutput{AlertList{Alerts: make([]Alert, min(len(all), in.Limit))}}
 	for i := range out.Body.Alerts {
 		out.Body.Alerts[i] = all[i].inUTC()
@@ -88,6 +88,7 @@ func (s *Server) acknowledgeAlert(ctx context.Context, in *alertInput) (*alertOu
 		return nil, s.refused("acknowledge", err)
 	}
 	s.log.Info("act", zap.String("verb", "acknowledge"), zap.String("alert", in.ID), zap.String("actor", actor(ctx)))
+	s.audit(ctx, "acknowledge", in.ID)
 	after, ok := s.alert(in.ID)
 	if !ok {
 		return nil, errAlertNotFound

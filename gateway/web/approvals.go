@@ -8,6 +8,7 @@ import (
 
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/store"
+	"golang.org/x/sync/errgroup"
 )
 
 var errNoApproval = problem(http.StatusConflict, "no_approval", "the message does not wait for approval")
@@ -28,6 +29,7 @@ type ApprovalRequest struct {
 	Since    time.Time    `json:"since"`
 	Expires  time.Time    `json:"expires,omitzero"`
 	OnExpiry string       `json:"on_expiry" enum:"return,release" doc:"what becomes of it then: back to its sender, or out"`
+	Batch    string       `json:"batch,omitempty" doc:"id of the batch that it was pulled back with, when its sender was suspended"`
 }
 
 // An ApprovalList is one page of messages that wait for a person, newest first.
@@ -39,6 +41,8 @@ type ApprovalList struct {
 type listApprovalsInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	Cursor string `query:"cursor" maxLength:"64" doc:"next of the page before"`
+	Batch  string `query:"batch" maxLength:"64" doc:"only what was pulled back together; pages may then be shorter than limit"`
+	Single bool   `query:"single" doc:"only what is of no batch; pages may then be shorter than limit"`
 }
 
 type listApprovalsOutput struct{ Body ApprovalList }
@@ -47,21 +51,33 @@ func (s *Server) listApprovals(ctx context.Context, in *listApprovalsInput) (*li
 	if err := checkCursor(in.Cursor); err != nil {
 		return nil, err
 	}
-	q, err := s.query("state:" + string(policy.StateApprovalPending))
+	if in.Batch != "" || in.Single {
+		return s.listBatch(ctx, in)
+	}
+	list, next, err := s.approvals(ctx, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.journal.Search(ctx, q, in.Limit, in.Cursor)
+	return &listApprovalsOutput{ApprovalList{Approvals: list, Next: next}}, nil
+}
+
+// approvals gives a page of what waits for approval.
+func (s *Server) approvals(ctx context.Context, limit int, cursor string) (list []ApprovalRequest, next string, err error) {
+	q, err := s.query("state:" + string(policy.StateApprovalPending))
 	if err != nil {
-		return nil, s.fail("search", err)
+		return nil, "", err
 	}
-	out := &listApprovalsOutput{ApprovalList{Approvals: make([]ApprovalRequest, len(page.Messages)), Next: page.Next}}
+	page, err := s.search(ctx, q, limit, cursor)
+	if err != nil {
+		return nil, "", s.fail("search", err)
+	}
+	list = make([]ApprovalRequest, len(page.Messages))
 	for i := range page.Messages {
-		if out.Body.Approvals[i], err = s.approvalView(&page.Messages[i]); err != nil {
-			return nil, s.fail("read timeline", err)
+		if list[i], err = s.approvalView(&page.Messages[i]); err != nil {
+			return nil, "", s.fail("read timeline", err)
 		}
 	}
-	return out, nil
+	return list, page.Next, nil
 }
 
 // approvalView reads from the timeline why a message waits: the last request counts.
@@ -80,7 +96,7 @@ func (s *Server) approvalView(m *store.Message) (ApprovalRequest, error) {
 				continue
 			}
 			v.Rule, v.Reason, v.Since, v.Expires = e.Rule, e.Reason, e.Time.UTC(), e.Until.UTC()
-			v.Text, v.OnExpiry = policy.Label{EN: e.Reason, ZH: e.Reason}, onExpiry(e)
+			v.Text, v.OnExpiry, v.Batch = policy.Label{EN: e.Reason, ZH: e.Reason}, onExpiry(e), e.Subject
 			if f := findings.of(e); f != nil {
 				v.Text, v.Campaign = f.Text(), campaignOf(f)
 			}
@@ -100,14 +116,14 @@ func onExpiry(e *policy.Event) string {
 }
 
 func (s *Server) approveMessage(ctx context.Context, in *messageInput) (*messageOutput, error) {
-	id, err := s.existing(in.ID)
+	id, err := s.existing(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.approve(ctx, id); err != nil {
 		return nil, err
 	}
-	return s.answer(id)
+	return s.answer(ctx, id)
 }
 
 func (s *Server) approve(ctx context.Context, id policy.ID) error {
@@ -151,45 +167,62 @@ type cancelBatchInput struct{ Body CancelBatch }
 type batchOutput struct{ Body BatchResult }
 
 func (s *Server) approveBatch(ctx context.Context, in *approveBatchInput) (*batchOutput, error) {
-	return s.batch(in.Body.MessageIDs, func(id policy.ID) error { return s.approve(ctx, id) }), nil
+	out := s.batch(ctx, in.Body.MessageIDs, 1, func(id policy.ID) error { return s.approve(together(ctx), id) })
+	s.auditBatch(ctx, "approve_batch", "", out)
+	return out, nil
 }
 
 func (s *Server) cancelBatch(ctx context.Context, in *cancelBatchInput) (*batchOutput, error) {
 	if in.Body.Reason == "" && s.settings.Load().reasonRequired {
 		return nil, errReason
 	}
-	return s.batch(in.Body.MessageIDs, func(id policy.ID) error { return s.cancel(ctx, id, nil, in.Body.Reason) }), nil
+	out := s.batch(ctx, in.Body.MessageIDs, 1, func(id policy.ID) error { return s.cancel(together(ctx), id, nil, in.Body.Reason) })
+	s.auditBatch(ctx, "cancel_batch", in.Body.Reason, out)
+	return out, nil
 }
 
-// batch acts on each message that waits for approval. What fails for one does not stop the others.
-func (s *Server) batch(ids []string, act func(policy.ID) error) *batchOutput {
+// batch acts on each message that waits for approval, on so many at a time. What fails for one does not stop the
+// others.
+func (s *Server) batch(ctx context.Context, ids []string, atOnce int, act func(policy.ID) error) *batchOutput {
 	out := &batchOutput{BatchResult{Results: make([]ActResult, len(ids))}}
+	var group errgroup.Group
+	group.SetLimit(atOnce)
 	for i, text := range ids {
-		r := &out.Body.Results[i]
-		r.ID = text
-		var p *Problem
-		switch err := s.onWaiting(text, act); {
-		case err == nil:
-			r.Done = true
+		group.Go(func() error {
+			out.Body.Results[i] = s.actOn(ctx, text, act)
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
+	for i := range out.Body.Results {
+		if out.Body.Results[i].Done {
 			out.Body.Done++
-			continue
-		case !errors.As(err, &p):
-			p = errInternal
+		} else {
+			out.Body.Failed++
 		}
-		r.Code, r.Detail = p.Code, p.Detail
-		out.Body.Failed++
 	}
 	return out
 }
 
-func (s *Server) onWaiting(text string, act func(policy.ID) error) error {
+func (s *Server) actOn(ctx context.Context, text string, act func(policy.ID) error) ActResult {
+	var p *Problem
+	switch err := s.onWaiting(ctx, text, act); {
+	case err == nil:
+		return ActResult{ID: text, Done: true}
+	case !errors.As(err, &p):
+		p = errInternal
+	}
+	return ActResult{ID: text, Code: p.Code, Detail: p.Detail}
+}
+
+func (s *Server) onWaiting(ctx context.Context, text string, act func(policy.ID) error) error {
 	id, err := policy.ParseID(text)
 	if err != nil {
 		return errMessageID
 	}
-	m, err := s.journal.Message(id)
+	m, err := s.message(ctx, id)
 	if err != nil {
-		return s.fail("read message", err)
+		return err
 	}
 	if m.States[policy.StateApprovalPending] == 0 {
 		return errNoApproval

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sendgate/sendgate/gateway/web/signin"
 	"go.uber.org/zap"
 )
 
@@ -19,6 +20,10 @@ import (
 type principal struct {
 	actor string // as it stands in events: "api:NAME", "socket:uid 0"
 	role  string
+	// identity is whose mail a user sees, domains bound what others see; see owns.
+	identity string
+	domains  []string
+	session  *signin.Session // nil for tokens and the socket
 }
 
 type contextKey int
@@ -26,6 +31,7 @@ type contextKey int
 const (
 	principalKey contextKey = iota // of the request
 	peerKey                        // of the connection, on the unix socket
+	togetherKey                    // of acts that are one entry of the audit log
 )
 
 // actor names who makes the request; the gate let nobody through without a name.
@@ -53,7 +59,7 @@ type knownToken struct {
 }
 
 func newSettings(c *Config) *settings {
-	s := &settings{statusNetworks: c.StatusNetworks, reasonRequired: c.RecallReasonRequired}
+	s := &settings{statusNetworks: c.StatusNetworks, reasonRequired: c.ReasonRequired}
 	for _, t := range c.Tokens {
 		k := knownToken{principal: principal{actor: "api:" + t.Name, role: t.Role}}
 		if n, err := hex.Decode(k.sum[:], []byte(t.SHA256)); err == nil && n == sha256.Size {
@@ -85,6 +91,9 @@ func (s *Server) identify(r *http.Request) (principal, *Problem) {
 	// RFC 6750 2.1; the scheme's name is without case (RFC 9110 11.1).
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
+		if session := s.sessionOf(r); session != nil {
+			return principalOf(session), nil
+		}
 		return principal{}, errUnauthorized
 	}
 	p, ok := s.settings.Load().find(strings.TrimSpace(token))
@@ -94,25 +103,10 @@ func (s *Server) identify(r *http.Request) (principal, *Problem) {
 	return p, nil
 }
 
-// permit says whether a role may use a method: an auditor looks, an operator acts.
-func permit(role, method string) *Problem {
-	reads := method == http.MethodGet || method == http.MethodHead
-	switch {
-	case role == "admin", role == "operator", role == "auditor" && reads:
-		return nil
-	case role == "auditor":
-		return errRoleAuditor
-	}
-	return errRoleUser
-}
-
-// gate lets through whom a token or the socket names, if the role may do it.
+// gate lets through whom a token, a session or the socket names. What they may do is in the table of access.
 func (s *Server) gate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, refused := s.identify(r)
-		if refused == nil {
-			refused = permit(who.role, r.Method)
-		}
 		if refused != nil {
 			s.log.Warn("request refused", zap.String("client", r.RemoteAddr), zap.String("actor", who.actor),
 				zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("code", refused.Code))
@@ -130,7 +124,7 @@ func (s *Server) gate(next http.Handler) http.Handler {
 func (s *Server) probeGate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.fromStatusNetwork(r.RemoteAddr) {
-			if who, refused := s.identify(r); refused != nil || permit(who.role, r.Method) != nil {
+			if who, refused := s.identify(r); refused != nil || reachOf[who.role]&lookers == 0 {
 				writeProblem(w, errStatusNetwork)
 				return
 			}

@@ -13,26 +13,28 @@ func TestRolesDecideWhatATokenMayDo(t *testing.T) {
 	const (
 		noToken = "this needs a valid token: send it as Authorization: Bearer TOKEN"
 		auditor = "an auditor may look, but not change anything"
-		user    = "tokens with the role user have no access yet"
+		user    = "the role user is for people with mail of their own: this account or token has none"
 	)
 	for name, tt := range map[string]struct {
 		token, method, path string
 		status              int
 		detail              string
 	}{
-		"nobody looks":    {"", "GET", "/api/v1/messages", 401, noToken},
-		"a guess looks":   {"secret-root", "GET", "/api/v1/messages", 401, noToken},
-		"user looks":      {"secret-user", "GET", "/api/v1/messages", 403, user},
-		"user acts":       {"secret-user", "POST", "/api/v1/messages/" + id + "/release", 403, user},
-		"auditor looks":   {"secret-auditor", "GET", "/api/v1/messages", 200, ""},
-		"auditor asks":    {"secret-auditor", "HEAD", "/api/v1/messages", 200, ""},
-		"auditor acts":    {"secret-auditor", "POST", "/api/v1/messages/" + id + "/release", 403, auditor},
-		"auditor recalls": {"secret-auditor", "POST", "/api/v1/recalls", 403, auditor},
-		"auditor resends": {"secret-auditor", "POST", "/api/v1/messages/" + id + "/resend", 403, auditor},
-		"auditor counts":  {"secret-auditor", "GET", "/api/v1/stats", 200, ""},
-		"auditor tracks":  {"secret-auditor", "GET", "/api/v1/tracking", 200, ""},
-		"user counts":     {"secret-user", "GET", "/api/v1/stats", 403, user},
-		"operator acts":   {"secret-operator", "POST", "/api/v1/messages/" + id + "/release", 200, ""},
+		"nobody looks":      {"", "GET", "/api/v1/messages", 401, noToken},
+		"a guess looks":     {"secret-root", "GET", "/api/v1/messages", 401, noToken},
+		"user looks":        {"secret-user", "GET", "/api/v1/messages", 403, user},
+		"user acts":         {"secret-user", "POST", "/api/v1/messages/" + id + "/release", 403, user},
+		"auditor looks":     {"secret-auditor", "GET", "/api/v1/messages", 200, ""},
+		"auditor asks":      {"secret-auditor", "HEAD", "/api/v1/messages", 200, ""},
+		"auditor acts":      {"secret-auditor", "POST", "/api/v1/messages/" + id + "/release", 403, auditor},
+		"auditor recalls":   {"secret-auditor", "POST", "/api/v1/recalls", 403, auditor},
+		"auditor restores":  {"secret-auditor", "POST", "/api/v1/recalls/" + id + "/restore", 403, auditor},
+		"operator approves": {"secret-operator", "POST", "/api/v1/recalls/" + id + "/approve", 403, "this needs a token with the role admin"},
+		"auditor resends":   {"secret-auditor", "POST", "/api/v1/messages/" + id + "/resend", 403, auditor},
+		"auditor counts":    {"secret-auditor", "GET", "/api/v1/stats", 200, ""},
+		"auditor tracks":    {"secret-auditor", "GET", "/api/v1/tracking", 200, ""},
+		"user counts":       {"secret-user", "GET", "/api/v1/stats", 403, user},
+		"operator acts":     {"secret-operator", "POST", "/api/v1/messages/" + id + "/release", 200, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := r.ask(r.server, tt.token, tt.method, tt.path, "")
@@ -110,13 +112,13 @@ func TestReloadChangesTokensAndNetworks(t *testing.T) {
 	cfg := r.server.config
 	cfg.Tokens = cfg.Tokens[1:2] // only the operator's
 	cfg.StatusNetworks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-	cfg.RecallReasonRequired = false
+	cfg.ReasonRequired = false
 	r.server.Reload(cfg)
 	if w := r.ask(r.server, "secret-admin", http.MethodGet, "/api/v1/messages", ""); w.Code != 401 {
 		t.Errorf("the removed token: %d", w.Code)
 	}
-	if w := r.ask(r.server, "secret-operator", http.MethodPost, "/api/v1/recalls", `{"message_ids":["`+id+`"]}`); w.Code != 200 {
-		t.Errorf("a recall without a reason: %d %s", w.Code, w.Body)
+	if w := r.ask(r.server, "secret-operator", http.MethodPost, "/api/v1/messages/"+id+"/cancel", `{}`); w.Code != 200 {
+		t.Errorf("a cancel without a reason: %d %s", w.Code, w.Body)
 	}
 	// httptest's own address is 192.0.2.1.
 	if w := r.ask(r.server, "", http.MethodGet, "/healthz", ""); w.Code != 200 {

@@ -85,6 +85,7 @@ func (s *Server) testRules(ctx context.Context, in *backTestInput) (*backTestOut
 		return nil, err
 	}
 	s.log.Info("act", zap.String("verb", "rules test"), zap.String("actor", actor(ctx)), zap.Time("since", since), zap.Int("limits", len(rules)))
+	s.audit(ctx, "rules_test", "", zap.Time("since", since), zap.Int("limits", len(rules)))
 	return &backTestOutput{result}, nil
 }
 

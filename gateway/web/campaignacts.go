@@ -103,6 +103,7 @@ func (s *Server) decide(ctx context.Context, c *similar.Campaign, what string, u
 	}
 	s.log.Info("act", zap.String("verb", what), zap.Stringer("campaign", c.ID), zap.String("actor", actor(ctx)),
 		zap.Int("messages", messages), zap.Time("until", until), zap.String("reason", reason))
+	s.audit(ctx, "campaign_"+what, c.ID.String(), zap.Int("messages", messages), zap.Time("until", until), zap.String("reason", reason))
 	after, err := s.campaigns.Get(c.ID)
 	if err != nil {
 		return nil, s.campaignError("read campaign", err)

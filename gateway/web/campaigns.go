@@ -86,8 +86,8 @@ type listCampaignsInput struct {
 
 type listCampaignsOutput struct{ Body CampaignList }
 
-func (s *Server) listCampaigns(_ context.Context, in *listCampaignsInput) (*listCampaignsOutput, error) {
-	all := s.campaigns.List(in.Min)
+func (s *Server) listCampaigns(ctx context.Context, in *listCampaignsInput) (*listCampaignsOutput, error) {
+	all := seen(ctx, s.campaigns.List(in.Min), s.seesCampaign)
 	out := &listCampaignsOutput{CampaignList{Campaigns: make([]Campaign, min(in.Limit, len(all))), Total: len(all)}}
 	for i := range out.Body.Campaigns {
 		var err error

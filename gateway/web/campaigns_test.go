@@ -362,7 +362,6 @@ func TestWhoMaySeeAndDecideCampaigns(t *testing.T) {
 }
 
 func TestWhereTheCampaignOfAMessageIsNamed(t *testing.T) {
-	inCST(t)
 	const id = "01KJZ5V8QW3F7M2N4P6R8T0V1X"
 	sentence := policy.Label{EN: "Similar message sent to 120 recipients in 24 h, 30 in 1 h", ZH: "24 小时内向 120 位收件人发送了相似邮件，其中 1 小时内 30 位"}
 	f := policy.Finding{

@@ -24,8 +24,8 @@ type Config struct {
 	Tokens []Token `yaml:"tokens"`
 	// StatusNetworks may read /healthz, /readyz and /metrics without a token.
 	StatusNetworks []netip.Prefix `yaml:"status_networks"`
-	// RecallReasonRequired refuses a recall without a reason.
-	RecallReasonRequired bool `yaml:"recall_reason_required"`
+	// ReasonRequired refuses to cancel without a reason. It is that of the section of recalls.
+	ReasonRequired bool `yaml:"-"`
 }
 
 // A Token lets a program or a person in. The token itself is stored nowhere.
@@ -36,13 +36,13 @@ type Token struct {
 	SHA256 string `yaml:"sha256"`
 }
 
-// DefaultConfig listens on loopback and on the socket, and asks for a reason.
+// DefaultConfig listens on loopback and on the socket, and wants a reason.
 func DefaultConfig() Config {
 	return Config{
-		Listen:               "127.0.0.1:8025",
-		Socket:               "/run/sendgate/api.sock",
-		StatusNetworks:       []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
-		RecallReasonRequired: true,
+		Listen:         "127.0.0.1:8025",
+		Socket:         "/run/sendgate/api.sock",
+		StatusNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		ReasonRequired: true,
 	}
 }
 

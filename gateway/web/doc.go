@@ -21,8 +21,8 @@
 //
 // Whatever cannot be done is answered as a problem: 404 for what is not stored, 409 when somebody
 // else decided first, 503 when the journal cannot be written. An act was done when it was answered
-// 200. A recall is recorded before it acts and its outcome afterwards; one that a crash cut off is
-// finished at the next start.
+// 200. A recall is durable when its request is answered, and goes on whoever listens. What the rules of
+// recalls do not allow is an answer with the status "unavailable" and a restriction, not a problem.
 //
 // # Concurrency
 //
@@ -46,14 +46,29 @@
 //
 // A campaign is a set of near-duplicates. It is shown with up to six of its messages, each by its differences to
 // the first, as far as bodies are kept. A decision about it is an event in the journal and a line in the log, and
-// acts on all that waits for approval because of it.
+// acts on all that waits for approval because of it. What was pulled back from a suspended sender is a batch,
+// about which one act decides, too (pulledback.go).
 //
-// # Recalls in the journal
+// # Recalls
 //
-// A recall is two observations, recall_requested and recall_outcome, whose evidence is JSON. They
-// are about an id that stands for the UTC day of the recall and belongs to no message, so that one
-// timeline per day lists the recalls. What happened to each message is in the message's own
-// timeline; a recipient that was still moving is judged anew each time the recall is read.
+// The API hands requests to [Recalls] and shows its reports. Folders and evidence are for all who may look. Who
+// of a group keeps the others from being taken back is named to administrators; others read how many, and
+// group_member_blocked for each whose copy stays. The timeline of a message, though, has the evidence of every
+// mailbox for all who may look at messages.
+//
+// # Reach
+//
+// Who may use an operation stands in one table (access.go), and a test goes through it with every role. What an
+// operation names by its path, finds or lists is within the reach of who asks (reach.go), or it is answered as what
+// there is not: a user has the mail that is counted for the own identity, people with domains have what these sent,
+// whoever sent it, and only campaigns, recalls and alerts that are about nothing else. Numbers of the whole gateway
+// and its rules are for all who look after mail. A user who releases own mail ends its hold, so that limits are asked.
+//
+// # Audit
+//
+// What is done, seen of bodies, refused to somebody known, and each sign-in is an entry of the audit log of the
+// store, beside its line in the log. An act on many messages is one entry. A person is taken out of the audit log, and
+// stays in the messages until retention deletes them.
 //
 // # Standards
 //
@@ -63,9 +78,9 @@
 // # Limits
 //
 // A request body is at most 1 MiB, except that of an imported log, which is read as a stream and has no
-// bound; it is given up when nothing comes for 30 s. A recall covers at most 300 messages and 20,000 recipients. A
+// bound; it is given up when nothing comes for 30 s. A request for a recall names and finds at most 20,000 messages. A
 // proxy on this machine makes every client look like loopback: list no loopback network in
-// status_networks then. The role user sees nothing yet. A back-test of limits is given up after ten
+// status_networks then. A back-test of limits is given up after ten
 // minutes. The messages of a sender are found by envelope address: what an identity sends with another
 // address is not counted there.
 package web

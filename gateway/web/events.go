@@ -55,7 +55,7 @@ func (s *Server) streamEvents(ctx context.Context, in *eventsInput) (*huma.Strea
 		return nil, err
 	}
 	// A query that cannot be answered would be a stream that stays empty.
-	if _, err := s.journal.Search(ctx, q, 1, ""); err != nil {
+	if _, err := s.search(ctx, q, 1, ""); err != nil {
 		return nil, s.fail("search", err)
 	}
 	from, err := parseEventID(in.LastEventID)
@@ -75,8 +75,7 @@ func (s *Server) streamEvents(ctx context.Context, in *eventsInput) (*huma.Strea
 
 // feed writes records until the context ends or the client is gone; its error says which.
 func (s *Server) feed(ctx context.Context, out *eventWriter, q string, from eventID) error {
-	out.w.Header().Set("Content-Type", eventStream)
-	out.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep the events back
+	out.begin()
 	sub := s.journal.Subscribe(from.subscribe())
 	if err := out.write([]byte(": connected\nretry: 2000\n\n")); err != nil {
 		return err
@@ -92,7 +91,7 @@ func (s *Server) feed(ctx context.Context, out *eventWriter, q string, from even
 		if err != nil {
 			return err
 		}
-		if from.covers(r) || !s.selects(ctx, q, r.Message) {
+		if from.covers(r) || !s.seesRecord(ctx, r.Message) || !s.selects(ctx, q, r.Message) {
 			continue
 		}
 		if err := out.record(s.live(&r)); err != nil {
@@ -117,7 +116,7 @@ func (s *Server) selects(ctx context.Context, q string, id policy.ID) bool {
 	if err != nil {
 		return false // was parsed before; only a part too many is left
 	}
-	page, err := s.journal.Search(ctx, query, 1, "")
+	page, err := s.search(ctx, query, 1, "")
 	return err == nil && len(page.Messages) > 0
 }
 
@@ -190,13 +189,27 @@ type eventWriter struct {
 	control *http.ResponseController
 }
 
+// begin sets the header fields of a stream.
+func (e *eventWriter) begin() {
+	e.w.Header().Set("Content-Type", eventStream)
+	e.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep the events back
+}
+
 func (e *eventWriter) record(v *LiveRecord) error {
+	return e.event(fmt.Sprintf("%d.%d", v.Batch, v.Position), "record", v)
+}
+
+// event writes a frame of some type with JSON in its data; an empty id is left out.
+func (e *eventWriter) event(id, kind string, v any) error {
 	var frame bytes.Buffer
-	fmt.Fprintf(&frame, "id: %d.%d\nevent: record\ndata: ", v.Batch, v.Position)
+	if id != "" {
+		fmt.Fprintf(&frame, "id: %s\n", id)
+	}
+	fmt.Fprintf(&frame, "event: %s\ndata: ", kind)
 	encoder := json.NewEncoder(&frame)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil { // one line: JSON has no raw line breaks
-		return fmt.Errorf("encode record: %w", err)
+		return fmt.Errorf("encode %s: %w", kind, err)
 	}
 	frame.WriteByte('\n')
 	return e.write(frame.Bytes())

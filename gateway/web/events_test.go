@@ -172,9 +172,15 @@ func TestRecallsAppearInTheStream(t *testing.T) {
 	r := newRig(t)
 	id := r.accept("alice@corp.example", "Report", "bob@example.net")
 	s := follow(t, serve(t, r), "", "")
-	recall := post[Recall](r, "/api/v1/recalls", `{"message_ids":["`+id+`"],"reason":"x"}`)
+	recall := r.store.NewID()
+	r.observe(recall.String(), policy.Event{Kind: policy.RecallRequested, Actor: "api:admin", Reason: "wrong file"})
+	_, asked := s.record()
+	if asked.ID != recall.String() || asked.State != "" || asked.Events[0].Kind != policy.RecallRequested || asked.Events[0].Reason != "wrong file" {
+		t.Errorf("got %+v", asked)
+	}
+	r.observe(id, policy.Event{Kind: policy.RecallOutcome, Recipients: []int{0}, Subject: recall.String(), Reason: "already_read", Evidence: "FLAGS (\\Seen)"})
 	_, got := s.record()
-	if got.State != "" || got.Events[0].Kind != policy.RecallRequested || !strings.Contains(got.Events[0].Evidence, recall.ID) {
+	if e := got.Events[0]; got.ID != id || e.Recall != recall.String() || e.Reason != "already_read" || !slices.Equal(e.Recipients, []string{"bob@example.net"}) {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -33,8 +33,8 @@ type Step struct {
 
 type explainOutput struct{ Body *Explanation }
 
-func (s *Server) explainMessage(_ context.Context, in *messageInput) (*explainOutput, error) {
-	id, err := s.existing(in.ID)
+func (s *Server) explainMessage(ctx context.Context, in *messageInput) (*explainOutput, error) {
+	id, err := s.existing(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

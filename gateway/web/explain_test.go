@@ -24,7 +24,6 @@ func (r *rig) record(events ...policy.Event) string {
 }
 
 func TestExplainNamesEveryRuleThatLooked(t *testing.T) {
-	inCST(t)
 	r := newRig(t)
 	over := policy.Finding{
 		Rule: "external-hour", Kind: "limit", Unit: policy.ExternalRecipients, Key: "alice", Window: time.Hour, Asked: 2, Used: 299, Limit: 300, Source: "rule",
@@ -77,7 +76,6 @@ func TestExplainNamesEveryRuleThatLooked(t *testing.T) {
 }
 
 func TestStepsInWords(t *testing.T) {
-	inCST(t)
 	at := time.Date(2026, 11, 21, 10, 31, 0, 0, time.UTC)
 	calm := policy.Finding{Rule: "day", Kind: "limit", Unit: policy.Recipients, Window: 24 * time.Hour, Asked: 1, Limit: 1000}
 	told := calm
@@ -85,6 +83,7 @@ func TestStepsInWords(t *testing.T) {
 	domain := policy.Finding{Kind: "domain", Decided: true, Exceeded: true, Detail: policy.Label{EN: "gmial.com does not exist; did you mean gmail.com?", ZH: "域名 gmial.com 不存在，是否为 gmail.com？"}}
 	suspended := domain
 	suspended.Rule, suspended.Detail = "suspended", policy.Label{EN: "suspended", ZH: "已暂停"}
+	unusual := policy.Finding{Rule: "anomaly", Kind: "anomaly", Decided: true, Detail: policy.Label{EN: "Unusual for this account (score 6): 30 new recipients", ZH: "该账号行为异常（评分 6）：30 个陌生收件人"}}
 	named := policy.Finding{Rule: "night", Kind: "hold", Decided: true}
 	for name, tt := range map[string]struct {
 		event policy.Event
@@ -99,6 +98,7 @@ func TestStepsInWords(t *testing.T) {
 		"a hold rule that found": {policy.Event{Kind: policy.Held, Rule: "night", Findings: []policy.Finding{named}}, "held: night", "暂缓发送：night"},
 		"held longer":            {policy.Event{Kind: policy.HoldChanged, Until: at, Actor: "api:ops"}, "held until 2026-11-21 18:31:00 by api:ops", "暂缓发送至 2026-11-21 18:31:00（api:ops）"},
 		"a wrong domain":         {policy.Event{Kind: policy.Refused, Reply: "550 5.1.2", Findings: []policy.Finding{domain}}, "refused: gmial.com does not exist; did you mean gmail.com?", "拒收：域名 gmial.com 不存在，是否为 gmail.com？"},
+		"unusual":                {policy.Event{Kind: policy.ApprovalRequested, Until: at, Rule: "anomaly", Findings: []policy.Finding{unusual}}, "waits for approval until 2026-11-21 18:31:00: Unusual for this account (score 6): 30 new recipients", "等待审批至 2026-11-21 18:31:00：该账号行为异常（评分 6）：30 个陌生收件人"},
 		"a suspended sender":     {policy.Event{Kind: policy.Refused, Findings: []policy.Finding{suspended}}, "refused: suspended", "拒收：已暂停"},
 		"refused behind us":      {policy.Event{Kind: policy.Refused, Reply: "550 5.7.1 no"}, "refused: 550 5.7.1 no", "拒收：550 5.7.1 no"},
 		"approval":               {policy.Event{Kind: policy.ApprovalRequested, Until: at, Rule: "message-large", Reason: "too many"}, "waits for approval until 2026-11-21 18:31:00: too many", "等待审批至 2026-11-21 18:31:00：too many"},
@@ -110,7 +110,8 @@ func TestStepsInWords(t *testing.T) {
 		"canceled":               {policy.Event{Kind: policy.Canceled, Actor: "sender", Reason: "typo"}, "taken back by sender: typo", "已撤回（sender）：typo"},
 		"blocked":                {policy.Event{Kind: policy.Blocked, Actor: "hold", Rule: "message-large", Reason: "approval expired"}, "blocked: approval expired", "被拦截：approval expired"},
 		"never queued":           {policy.Event{Kind: policy.NeverQueued}, "never queued by the mail server", "未进入邮件服务器队列"},
-		"outcome":                {policy.Event{Kind: policy.RecallOutcome, Reason: "removed_from_queue"}, "result of the recall: removed_from_queue", "撤回结果：removed_from_queue"},
+		"outcome":                {policy.Event{Kind: policy.RecallOutcome, Reason: "removed_from_queue"}, "result of the recall: taken back out of the queue", "撤回结果：已从队列中撤回"},
+		"restored":               {policy.Event{Kind: policy.Restored, Actor: "api:ops"}, "put back into the mailbox by api:ops", "已恢复到邮箱（api:ops）"},
 		"resent":                 {policy.Event{Kind: policy.Resent, Actor: "api:ops", Reason: "mailbox made"}, "sent again by api:ops: mailbox made", "重新发送（api:ops）：mailbox made"},
 	} {
 		var v verdicts

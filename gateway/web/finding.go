@@ -6,6 +6,9 @@ import (
 	"github.com/sendgate/sendgate/policy"
 )
 
+// kindAnomaly is the kind of findings about what is unusual for an account.
+const kindAnomaly = "anomaly"
+
 // A UnitName is what is counted, for programs and for people.
 type UnitName struct {
 	Name  policy.Unit  `json:"name"`
@@ -22,7 +25,8 @@ func unitName(u policy.Unit, n int64) UnitName {
 // A Finding is what one rule said about a message.
 type Finding struct {
 	Rule     string        `json:"rule,omitempty"`
-	Kind     string        `json:"kind" doc:"limit, hold, domain, suspension, approval, similar, ..." example:"limit"`
+	Kind     string        `json:"kind" doc:"limit, hold, domain, suspension, approval, similar, anomaly, ..." example:"limit"`
+	Score    int64         `json:"score,omitempty" doc:"with anomaly: how unusual it is for the account in all, or what the reason named by source adds to that"`
 	Campaign string        `json:"campaign,omitempty" doc:"with similar: id of the campaign to look at; the numbers are of its recipients"`
 	Unit     UnitName      `json:"unit,omitzero" doc:"what asked, used and limit count"`
 	Key      string        `json:"key,omitempty" doc:"whom it counts for"`
@@ -30,7 +34,7 @@ type Finding struct {
 	Asked    int64         `json:"asked,omitempty" doc:"by this message"`
 	Used     int64         `json:"used,omitempty" doc:"before this message"`
 	Limit    int64         `json:"limit,omitempty" doc:"as it was in force"`
-	Source   string        `json:"source,omitempty" doc:"where the limit came from: rule, override, boost, ramp"`
+	Source   string        `json:"source,omitempty" doc:"where the limit came from: rule, override, boost, ramp; with anomaly: the stage (log, tag, pace, hold, suspend) or the reason"`
 	NextFree time.Time     `json:"next_free,omitzero" doc:"when it fits"`
 	Exceeded bool          `json:"exceeded" doc:"the rule was broken"`
 	Decided  bool          `json:"decided" doc:"this rule made the verdict"`
@@ -41,11 +45,15 @@ type Finding struct {
 }
 
 func findingView(f *policy.Finding) Finding {
-	return Finding{
+	v := Finding{
 		Rule: f.Rule, Kind: f.Kind, Campaign: campaignOf(f), Unit: unitName(f.Unit, f.Limit), Key: f.Key, Window: Span(f.Window), Asked: f.Asked,
 		Used: f.Used, Limit: f.Limit, Source: f.Source, NextFree: f.Next.UTC(), Exceeded: f.Exceeded, Decided: f.Decided,
 		Shadow: f.Shadow, Warn: f.Warn, Action: f.Action, Text: f.Text(),
 	}
+	if f.Kind == kindAnomaly { // what it used of a score
+		v.Score, v.Used = f.Used, 0
+	}
+	return v
 }
 
 // A Remark is a finding in short, as it stands in a timeline.

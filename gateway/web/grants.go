@@ -153,4 +153,5 @@ func (s *Server) resetSender(ctx context.Context, in *resetInput) (*senderOutput
 func (s *Server) actedOn(ctx context.Context, verb, identity string, fields ...zap.Field) {
 	fields = append([]zap.Field{zap.String("verb", verb), zap.String("identity", identity), zap.String("actor", actor(ctx))}, fields...)
 	s.log.Info("act", fields...)
+	s.audit(ctx, verb, identity, fields[3:]...)
 }

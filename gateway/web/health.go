@@ -20,8 +20,8 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("ok\n")) // the client may be gone
 }
 
-// readiness says whether mail can be accepted now: 200 or 503, with the parts.
-func (s *Server) readiness(w http.ResponseWriter, _ *http.Request) {
+// ready says whether mail can be accepted now, with the parts.
+func (s *Server) ready() Readiness {
 	r := Readiness{Ready: true, Parts: []Part{{Name: "store", OK: true}}}
 	if err := s.journal.Ready(); err != nil {
 		r.Ready = false
@@ -32,6 +32,12 @@ func (s *Server) readiness(w http.ResponseWriter, _ *http.Request) {
 		r.Parts = append(r.Parts, Part{Name: "process", Detail: errClosed.Detail})
 	}
 	r.Parts = append(r.Parts, s.parts()...)
+	return r
+}
+
+// readiness answers 200 when mail can be accepted now, else 503, with the parts.
+func (s *Server) readiness(w http.ResponseWriter, _ *http.Request) {
+	r := s.ready()
 	w.Header().Set("Content-Type", "application/json")
 	if !r.Ready {
 		w.WriteHeader(http.StatusServiceUnavailable)

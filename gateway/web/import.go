@@ -64,6 +64,7 @@ func (s *Server) importLog(ctx context.Context, in *importInput) (*importOutput,
 		zap.Int64("entries", report.Entries), zap.Int64("events", report.Events), zap.Error(err),
 	}
 	s.log.Info("act", fields...)
+	s.audit(ctx, "import", in.Name, fields[3:]...)
 	switch {
 	case err == nil:
 		return &importOutput{report}, nil

@@ -73,7 +73,7 @@ func TestImportIsForAdmins(t *testing.T) {
 		w := r.ask(r.server, "secret-"+role, http.MethodPost, importURL, "x\n")
 		detail := map[string]string{
 			"operator": "this needs a token with the role admin", "auditor": "an auditor may look, but not change anything",
-			"user": "tokens with the role user have no access yet",
+			"user": "the role user is for people with mail of their own: this account or token has none",
 		}[role]
 		if role == "admin" {
 			if w.Code != 200 || !called {

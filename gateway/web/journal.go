@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"github.com/sendgate/sendgate/gateway/web/signin"
 	"io"
 	"time"
 
@@ -11,18 +12,25 @@ import (
 	"go.uber.org/zap"
 )
 
-// Journal is what the API reads from the store, and where it records recalls.
+// Journal is what the API reads from the store.
 type Journal interface {
-	NewID() policy.ID
-	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 	Message(id policy.ID) (store.Message, error)
 	Recipients(id policy.ID) (policy.Rows, error)
 	Timeline(id policy.ID) ([]store.Record, error)
+	// Body opens a message as it was sent; [store.ErrNotFound] where there is none, or no longer.
+	Body(id policy.ID) (io.ReadCloser, error)
 	Search(ctx context.Context, q store.Query, limit int, cursor string) (store.Page, error)
 	Subscribe(after uint64) *store.Subscription
+	// InState calls fn for every message with a recipient in a state, oldest first, until it returns false.
+	InState(ctx context.Context, state policy.State, fn func(policy.ID) bool) error
 	// Counts gives the recipients in each state of the messages received in a time, by whole hours.
 	Counts(from, to time.Time) map[policy.State]int64
 	Ready() error
+	// The audit log; see [store.AuditEntry].
+	Audit(store.AuditEntry) error
+	AuditLog(before uint64, limit int, keep func(*store.AuditEntry) bool) ([]store.AuditEntry, error)
+	VerifyAudit() (entries uint64, err error)
+	EraseAudit(match func(*store.AuditEntry) bool) (erased int, err error)
 }
 
 // Holder decides about mail that sendgate still has. An error is inability; its own refusals are
@@ -41,10 +49,10 @@ type Holder interface {
 	Resend(ctx context.Context, id policy.ID, recipients []int, reason, actor string) error
 }
 
-// An Outcome says what became of one recipient of a cancel or recall.
+// An Outcome says what became of one recipient of a cancel.
 type Outcome struct {
-	Recipient int    // index in the message
-	Code      string // one of the codes in outcomeTexts, such as "removed_from_hold"
+	Recipient int // index in the message
+	Code      policy.RecallCode
 }
 
 // A Refusal is an error of [Holder] for what its rules do not allow: the message is not held any
@@ -69,8 +77,14 @@ type Part struct {
 type Needs struct {
 	Journal Journal
 	Holder  Holder
-	Limits  Limits
-	Alerts  Alerts
+	Recalls Recalls
+	// RecallWindow is how long after a message came in a role may have it taken out of mailboxes; not ok
+	// when recalls are switched off.
+	RecallWindow func(role string) (window time.Duration, ok bool)
+	// RecallReadToo says whether a role may take back what was read; nil: none may.
+	RecallReadToo func(role string) bool
+	Limits        Limits
+	Alerts        Alerts
 	// Campaigns are the near-duplicates that people send.
 	Campaigns Campaigns
 	Metrics   prometheus.Gatherer
@@ -81,7 +95,14 @@ type Needs struct {
 	// Tracking says how the logs are followed; nil when nothing is tracked.
 	Tracking func() []Source
 	// Import reads a log of the past, plain or compressed with gzip; nil when nothing is tracked.
-	Import  func(ctx context.Context, name string, r io.Reader) (ImportReport, error)
+	Import func(ctx context.Context, name string, r io.Reader) (ImportReport, error)
+	// MailboxOf is where an identity reads mail, or the null address; nil when that is not known.
+	MailboxOf func(identity string) policy.Address
+	// Configuration is what is in effect as YAML, without secrets. URL is where people find the dashboard.
+	Configuration func() (string, error)
+	URL           string
+	// Desk lets people into the dashboard; nil serves none.
+	Desk    *signin.Desk
 	Version string
 	Now     func() time.Time
 	Log     *zap.Logger

@@ -40,8 +40,8 @@ type Limits interface {
 	// Suspend keeps an identity from sending to others until a time, or with the zero time until
 	// somebody ends it.
 	Suspend(ctx context.Context, identity string, until time.Time, reason, actor string) error
-	// Unsuspend ends a suspension.
-	Unsuspend(ctx context.Context, identity, reason, actor string) error
+	// Unsuspend ends a suspension. history is guard.Forget, guard.Keep or empty.
+	Unsuspend(ctx context.Context, identity, history, reason, actor string) error
 	// Test finds out what limits would have done to the mail since a time. It ends with the context.
 	Test(ctx context.Context, rules []policy.LimitRule, since time.Time) (BackTest, error)
 }
@@ -132,9 +132,18 @@ type listLimitsInput struct {
 
 type listLimitsOutput struct{ Body UsageList }
 
-func (s *Server) listLimits(_ context.Context, in *listLimitsInput) (*listLimitsOutput, error) {
-	near := s.limits.Near(float64(in.Near)/100, in.Limit)
+func (s *Server) listLimits(ctx context.Context, in *listLimitsInput) (*listLimitsOutput, error) {
+	near := s.near(ctx, float64(in.Near)/100, in.Limit)
 	return &listLimitsOutput{UsageList{Limits: usageViews(near), Trial: s.trial()}}, nil
+}
+
+// near lists what is used to a fraction of its limit, of those within reach.
+func (s *Server) near(ctx context.Context, fraction float64, most int) []policy.Finding {
+	if !whoIs(ctx).bounded() {
+		return s.limits.Near(fraction, most)
+	}
+	near := seen(ctx, s.limits.Near(fraction, nearAll), func(ctx context.Context, f *policy.Finding) bool { return s.seesSender(ctx, f.Key) })
+	return near[:min(most, len(near))]
 }
 
 // trial is until when limits only tell; zero when that is over.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -101,9 +103,9 @@ func (l *fakeLimits) Suspend(_ context.Context, identity string, until time.Time
 	return l.note("suspend", identity, reason, actor)
 }
 
-func (l *fakeLimits) Unsuspend(_ context.Context, identity, reason, actor string) error {
+func (l *fakeLimits) Unsuspend(_ context.Context, identity, history, reason, actor string) error {
 	l.suspended = slices.DeleteFunc(l.suspended, func(s guard.Suspension) bool { return s.Identity == identity })
-	return l.note("unsuspend", identity, reason, actor)
+	return l.note(strings.TrimSpace("unsuspend "+history), identity, reason, actor)
 }
 
 func (l *fakeLimits) Test(ctx context.Context, rules []policy.LimitRule, since time.Time) (BackTest, error) {
@@ -111,11 +113,10 @@ func (l *fakeLimits) Test(ctx context.Context, rules []policy.LimitRule, since t
 	return l.test(ctx)
 }
 
-// inCST makes texts with times of day the same on every machine.
-func inCST(t *testing.T) {
-	zone := time.Local
+// TestMain makes texts with times of day the same on every machine: all tests run in China's time.
+func TestMain(m *testing.M) {
 	time.Local = time.FixedZone("CST", 8*3600)
-	t.Cleanup(func() { time.Local = zone })
+	os.Exit(m.Run())
 }
 
 // hour is a usage of the limit external-hour.
@@ -131,7 +132,6 @@ func (r *rig) hour(key string, used, most int64, source limit.Source) policy.Fin
 }
 
 func TestWhoIsNearALimit(t *testing.T) {
-	inCST(t)
 	r := newRig(t)
 	r.limits.trial = r.now.Add(time.Hour)
 	r.limits.usage = []policy.Finding{
@@ -227,7 +227,7 @@ func TestASenderIsShownWithEverything(t *testing.T) {
 	if len(got.Grants) != 1 || got.Grants[0] != (Grant{"external-hour", true, 500, r.now, r.now.Add(time.Hour), "invoices", "api:ops"}) {
 		t.Errorf("grants %+v", got.Grants)
 	}
-	if got.Suspension == nil || *got.Suspension != (Suspension{r.now, r.now.Add(time.Hour), "spam", "api:ops"}) {
+	if want := (Suspension{Since: r.now, Until: r.now.Add(time.Hour), Reason: "spam", Author: "api:ops"}); got.Suspension == nil || !reflect.DeepEqual(*got.Suspension, want) {
 		t.Errorf("suspension %+v", got.Suspension)
 	}
 	want := []StateCount{
@@ -288,6 +288,22 @@ func (s searchless) Search(context.Context, store.Query, int, string) (store.Pag
 	return store.Page{}, s.err
 }
 
+func TestASuspensionThatNobodyMade(t *testing.T) {
+	r := newRig(t)
+	why := policy.Label{EN: "Unusual for this account (score 9): 60 new recipients", ZH: "该账号行为异常（评分 9）：60 个陌生收件人"}
+	r.limits.suspended = []guard.Suspension{{
+		Identity: "eve", Since: r.now, Reason: why.EN, Author: "anomaly", Nth: 4,
+		Findings: []policy.Finding{{Rule: "anomaly", Kind: "anomaly", Source: "suspend", Used: 9, Limit: 8, Decided: true, Action: policy.Reject, Detail: why}},
+	}}
+	got := get[SenderDetail](r, "/api/v1/senders/eve").Suspension
+	if got == nil || !got.Automatic || got.Nth != 4 || len(got.Findings) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	if f := got.Findings[0]; f.Score != 9 || f.Used != 0 || f.Limit != 8 || f.Source != "suspend" || f.Text != why {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestActsOnSenders(t *testing.T) {
 	end := time.Date(2026, 11, 22, 10, 30, 0, 0, time.UTC)
 	const alice = "alice@corp.example"
@@ -310,6 +326,9 @@ func TestActsOnSenders(t *testing.T) {
 		"suspend for good":       {"suspend", `{"reason":"spam"}`, "suspend | " + alice + " | spam | api:admin", limit.Grant{}, time.Time{}},
 		"suspend for some hours": {"suspend", `{"reason":"spam","for":"24h"}`, "suspend | " + alice + " | spam | api:admin", limit.Grant{}, end},
 		"suspend until a time":   {"suspend", `{"reason":"spam","until":"2026-11-22T10:30:00Z"}`, "suspend | " + alice + " | spam | api:admin", limit.Grant{}, end},
+		"unsuspend and forget":   {"unsuspend", `{"history":"forget"}`, "unsuspend forget | " + alice + " |  | api:admin", limit.Grant{}, time.Time{}},
+		"unsuspend and keep":     {"unsuspend", `{"history":"keep"}`, "unsuspend keep | " + alice + " |  | api:admin", limit.Grant{}, time.Time{}},
+		"unsuspend and forgive":  {"unsuspend", `{"history":"forgive"}`, "unsuspend | " + alice + " |  | api:admin", limit.Grant{}, time.Time{}},
 		"unsuspend":              {"unsuspend", `{"reason":"password changed"}`, "unsuspend | " + alice + " | password changed | api:admin", limit.Grant{}, time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -418,7 +437,7 @@ func TestRolesAndLimits(t *testing.T) {
 	reads := []string{"/limits", "/senders", "/senders/alice", "/approvals", "/rules", "/alerts"}
 	acts := map[string]string{
 		"/senders/alice/boost": boost, "/senders/alice/override": `{"rule":"day","limit":1,"for":"1h","reason":"x"}`, "/senders/alice/reset": suspend,
-		"/senders/alice/suspend": suspend, "/senders/alice/unsuspend": `{}`, "/senders/alice/revoke": `{}`, "/rules/test": rules,
+		"/senders/alice/suspend": suspend, "/senders/alice/unsuspend": `{}`, "/senders/alice/revoke": `{}`,
 		"/approvals/approve": `{"message_ids":["` + stranger + `"]}`, "/approvals/cancel": `{"message_ids":["` + stranger + `"],"reason":"x"}`,
 		"/alerts/1/acknowledge": "",
 	}
@@ -430,6 +449,9 @@ func TestRolesAndLimits(t *testing.T) {
 			if got := r.askAs(role, "GET", path, ""); got != want.reads {
 				t.Errorf("%s reads %s: %d", role, path, got)
 			}
+		}
+		if got := r.askAs(role, "POST", "/rules/test", rules); got != want.reads { // changes nothing
+			t.Errorf("%s tests rules: %d", role, got)
 		}
 		for path, body := range acts {
 			r.limits.suspended, r.limits.grants = []guard.Suspension{{Identity: "alice"}}, []limit.Grant{{Key: "alice"}}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/sendgate/sendgate/policy"
@@ -24,15 +25,41 @@ func (s *Server) listMessages(ctx context.Context, in *listMessagesInput) (*list
 	if err := checkCursor(in.Cursor); err != nil {
 		return nil, err
 	}
-	page, err := s.journal.Search(ctx, q, in.Limit, in.Cursor)
+	page, err := s.search(ctx, q, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, s.fail("search", err)
 	}
 	out := &listMessagesOutput{Body: MessageList{Messages: make([]Message, len(page.Messages)), Next: page.Next}}
 	for i := range page.Messages {
 		out.Body.Messages[i] = s.summary(&page.Messages[i])
+		if out.Body.Messages[i].To, err = s.firstRecipients(&page.Messages[i]); err != nil {
+			return nil, s.fail("read recipients", err)
+		}
 	}
 	return out, nil
+}
+
+// Whom a list names of the recipients of a message. Of one with many rows it names none: all would have to be read.
+const (
+	listedRecipients = 3
+	fewRows          = 50
+)
+
+// firstRecipients gives the first of those to whom a message was sent, as in its envelope.
+func (s *Server) firstRecipients(m *store.Message) (to []string, err error) {
+	if m.Recipients > fewRows {
+		return nil, nil
+	}
+	rows, err := s.journal.Recipients(m.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil // pruned meanwhile
+	}
+	for i := 0; i < len(rows) && len(to) < listedRecipients; i++ {
+		if rows[i].Group == 0 && rows[i].Attempt <= 1 {
+			to = append(to, string(rows[i].Address))
+		}
+	}
+	return to, err
 }
 
 // query parses what a person typed; the error says what would have been right.
@@ -63,17 +90,17 @@ type messageInput struct {
 // messageOutput answers with a message.
 type messageOutput struct{ Body *MessageDetail }
 
-func (s *Server) getMessage(_ context.Context, in *messageInput) (*messageOutput, error) {
+func (s *Server) getMessage(ctx context.Context, in *messageInput) (*messageOutput, error) {
 	id, err := policy.ParseID(in.ID)
 	if err != nil {
 		return nil, errMessageID
 	}
-	return s.answer(id)
+	return s.answer(ctx, id)
 }
 
 // answer gives the message as it is now.
-func (s *Server) answer(id policy.ID) (*messageOutput, error) {
-	d, err := s.detail(id)
+func (s *Server) answer(ctx context.Context, id policy.ID) (*messageOutput, error) {
+	d, err := s.detail(id, role(ctx))
 	if err != nil {
 		return nil, s.fail("read message", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -18,10 +19,10 @@ func TestListShowsAHeldMessage(t *testing.T) {
 	got := get[MessageList](r, "/api/v1/messages")
 	want := Message{
 		ID: id, From: "alice@corp.example", Subject: "会议 通知", Received: r.now, State: policy.StateHeld,
-		Label: policy.LabelDelivering, Recipients: 2, Size: 4096, HeldUntil: r.now.Add(time.Minute),
+		Label: policy.LabelDelivering, Recipients: 2, To: []string{"bob@example.net", "carol@example.net"}, Size: 4096, HeldUntil: r.now.Add(time.Minute),
 		Identity: "alice@corp.example", MessageID: "<m@corp.example>",
 	}
-	if len(got.Messages) != 1 || got.Messages[0] != want || got.Next != "" {
+	if len(got.Messages) != 1 || !reflect.DeepEqual(got.Messages[0], want) || got.Next != "" {
 		t.Errorf("got %+v\nwant one message %+v", got, want)
 	}
 }

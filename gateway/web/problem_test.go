@@ -21,7 +21,7 @@ func TestProblems(t *testing.T) {
 	post[MessageDetail](r, "/api/v1/messages/"+gone+"/release", "")
 	r.observe(gone, policy.Event{Kind: policy.RelayedRemote, Reply: "250 Ok"})
 	r.holder.limit = 3600e9
-	many := `"` + strings.Repeat(held+`","`, 300) + held + `"`
+	many := `"a@x"` + strings.Repeat(`,"a@x"`, 20000)
 
 	for name, tt := range map[string]struct {
 		method, path, body string
@@ -49,13 +49,26 @@ func TestProblems(t *testing.T) {
 		"hold too long":          {"POST", "/api/v1/messages/" + held + "/hold", `{"for":"2h"}`, 409, "hold_too_long", "a hold ends at most 1h from now"},
 		"cancel without reason":  {"POST", "/api/v1/messages/" + held + "/cancel", `{}`, 422, "reason_required", "say why, in reason: it is kept with the message"},
 		"cancel for a stranger":  {"POST", "/api/v1/messages/" + held + "/cancel", `{"reason":"x","recipients":["zoe@example.net"]}`, 422, "invalid_address", "the message has no such recipient"},
-		"cancel of gone":         {"POST", "/api/v1/messages/" + gone + "/cancel", `{"reason":"x"}`, 409, "not_cancelled", "nothing could be taken back: has left for another server"},
-		"recall of nothing":      {"POST", "/api/v1/recalls", `{"reason":"x"}`, 422, "invalid_request", "name messages in message_ids, or find them with query"},
+		"cancel of gone":         {"POST", "/api/v1/messages/" + gone + "/cancel", `{"reason":"x"}`, 409, "not_cancelled", "nothing could be taken back: has left for another organisation's server: it cannot be taken back"},
+		"recall of nothing":      {"POST", "/api/v1/recalls", `{"reason":"x"}`, 422, "invalid_request", "name messages in message_ids or message_id_header, or find them with query"},
 		"recall finds nothing":   {"POST", "/api/v1/recalls", `{"query":"from:zoe","reason":"x"}`, 404, "not_found", "the query finds no message"},
 		"recall of unknown":      {"POST", "/api/v1/recalls", `{"message_ids":["` + stranger + `"]}`, 404, "not_found", "there is no such message, or it is older than events are kept"},
-		"recall without reason":  {"POST", "/api/v1/recalls", `{"message_ids":["` + held + `"]}`, 422, "reason_required", "say why, in reason: it is kept with the message"},
+		"recall by no header":    {"POST", "/api/v1/recalls", `{"message_id_header":"<none@corp.example>","reason":"x"}`, 404, "not_found", "no message has this Message-ID"},
+		"recall by a bad header": {"POST", "/api/v1/recalls", `{"message_id_header":"x@y from:bob","reason":"x"}`, 422, "invalid_request", "message_id_header is what stands in the field Message-ID, such as <x@corp.example>"},
+		"recall by a bare word":  {"POST", "/api/v1/recalls", `{"message_id_header":"report","reason":"x"}`, 422, "invalid_request", "message_id_header is what stands in the field Message-ID, such as <x@corp.example>"},
+		"correction by nothing":  {"POST", "/api/v1/recalls", `{"message_ids":["` + held + `"],"correction":"` + stranger + `"}`, 404, "not_found", "there is no such message, or it is older than events are kept"},
+		"correction by nonsense": {"POST", "/api/v1/recalls", `{"message_ids":["` + held + `"],"correction":"17"}`, 404, "not_found", "that is not the id of a message: an id has 26 letters and digits"},
+		"notice to strangers":    {"POST", "/api/v1/recalls", `{"message_ids":["` + held + `"],"notify":"some"}`, 422, "invalid_request", "validation failed"},
+		"stats of a wrong time":  {"GET", "/api/v1/stats/recalls?from=yesterday", "", 422, "invalid_request", "validation failed"},
+		"stats backwards":        {"GET", "/api/v1/stats/recalls?from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z", "", 422, "invalid_time", `"from" is before "to"`},
+		"events of no recall":    {"GET", "/api/v1/recalls/" + stranger + "/events", "", 404, "not_found", "there is no such recall"},
+		"events of a bad recall": {"GET", "/api/v1/recalls/17/events", "", 404, "not_found", "there is no such recall"},
+		"cancel no recall":       {"POST", "/api/v1/recalls/" + stranger + "/cancel", "", 404, "not_found", "there is no such recall"},
+		"approve no recall":      {"POST", "/api/v1/recalls/" + stranger + "/approve", "", 404, "not_found", "there is no such recall"},
+		"restore no recall":      {"POST", "/api/v1/recalls/" + stranger + "/restore", "", 404, "not_found", "there is no such recall"},
+		"restore of a bad id":    {"POST", "/api/v1/recalls/17/restore", "", 404, "not_found", "there is no such recall"},
 		"recall with bad query":  {"POST", "/api/v1/recalls", `{"query":"state:x","reason":"x"}`, 422, "invalid_query", ""},
-		"recall of 301 named":    {"POST", "/api/v1/recalls", `{"message_ids":[` + many + `]}`, 422, "invalid_request", "validation failed"},
+		"recall from too many":   {"POST", "/api/v1/recalls", `{"message_ids":["` + held + `"],"recipients":[` + many + `]}`, 422, "invalid_request", "validation failed"},
 		"recall in strange mode": {"POST", "/api/v1/recalls", `{"message_ids":["` + held + `"],"group_mode":"some"}`, 422, "invalid_request", "validation failed"},
 		"unknown recall":         {"GET", "/api/v1/recalls/" + stranger, "", 404, "not_found", "there is no such recall"},
 		"not an id of a recall":  {"GET", "/api/v1/recalls/17", "", 404, "not_found", "there is no such recall"},

@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
@@ -10,136 +12,162 @@ import (
 	"go.uber.org/zap"
 )
 
-// Bounds of one recall.
-const (
-	maxRecallMessages   = 300
-	maxRecallRecipients = 20000
-)
+// maxRecallMessages bounds what one request names and finds; the rules of recalls may allow less.
+const maxRecallMessages = 20000
 
 var (
-	errNothingNamed   = problem(http.StatusUnprocessableEntity, "invalid_request", "name messages in message_ids, or find them with query")
-	errNothingFound   = problem(http.StatusNotFound, "not_found", "the query finds no message")
-	errTooMany        = problem(http.StatusUnprocessableEntity, "too_many_messages", "a recall covers at most 300 messages: name fewer, or narrow the query")
-	errTooManyPersons = problem(http.StatusUnprocessableEntity, "too_many_recipients", "a recall covers at most 20000 recipients: name fewer messages, or choose recipients")
+	errNothingNamed = problem(http.StatusUnprocessableEntity, "invalid_request", "name messages in message_ids or message_id_header, or find them with query")
+	errNothingFound = problem(http.StatusNotFound, "not_found", "the query finds no message")
+	errNoSuchHeader = problem(http.StatusNotFound, "not_found", "no message has this Message-ID")
+	errTooMany      = problem(http.StatusUnprocessableEntity, "too_many_messages", "a recall covers at most 20000 messages: name fewer, or narrow the query")
+	errAmbiguousID  = problem(http.StatusConflict, "ambiguous_match", "messages of several senders have this Message-ID: name them by sendgate's own ids")
+	errHeaderID     = problem(http.StatusUnprocessableEntity, "invalid_request", "message_id_header is what stands in the field Message-ID, such as <x@corp.example>")
 )
+
+// Recalls takes messages back, wherever they are within reach. A recall is durable when Start returns. What
+// the rules of recalls do not allow is a *[policy.RecallRefusal]; a recall that there is not is
+// [store.ErrNotFound].
+type Recalls interface {
+	// Plan says what a recall would come to now, and touches nothing.
+	Plan(ctx context.Context, r policy.RecallRequest) (*policy.RecallReport, error)
+	// Start begins a recall, and waits a moment for its first results.
+	Start(ctx context.Context, r policy.RecallRequest) (*policy.RecallReport, error)
+	Report(ctx context.Context, id policy.ID) (*policy.RecallReport, error)
+	// List gives n recalls older than one of them (zero: the newest), newest first, without their lines.
+	List(ctx context.Context, before policy.ID, n int) ([]*policy.RecallReport, error)
+	// Cancel ends a recall; what it has taken stays taken.
+	Cancel(ctx context.Context, id policy.ID, actor string) (*policy.RecallReport, error)
+	// Approve is said by a second person.
+	Approve(ctx context.Context, id policy.ID, who policy.RecallRequester) (*policy.RecallReport, error)
+	// Restore puts back what was taken out of mailboxes, of all recipients when none is named.
+	Restore(ctx context.Context, id policy.ID, recipients []string, actor string) (*policy.RecallReport, error)
+	// Watch tells when a recall has changed. Stop it.
+	Watch(id policy.ID) (changed <-chan struct{}, stop func())
+	Stats(ctx context.Context, from, to time.Time) (*policy.RecallStats, error)
+}
 
 // A RecallRequest names what shall be taken back.
 type RecallRequest struct {
-	MessageIDs []string `json:"message_ids,omitempty" nullable:"false" maxItems:"300" doc:"sendgate's own ids"`
-	Query      string   `json:"query,omitempty" maxLength:"1000" doc:"finds further messages, as q of the list does"`
-	Recipients []string `json:"recipients,omitempty" nullable:"false" maxItems:"20000" doc:"addresses; none means all recipients"`
-	Reason     string   `json:"reason,omitempty" maxLength:"1000" doc:"kept with the messages; the configuration may require it"`
-	UnreadOnly *bool    `json:"unread_only,omitempty" doc:"leave alone what was read; true when absent"`
-	GroupMode  string   `json:"group_mode,omitempty" enum:"all_or_nothing,individual" default:"all_or_nothing" doc:"whether the members of a group are taken back together or each alone"`
-	DryRun     bool     `json:"dry_run,omitempty" doc:"only say what it would come to"`
-}
-
-// A Recall is what a recall has come to so far.
-type Recall struct {
-	ID              string            `json:"id,omitempty" doc:"absent for a dry run"`
-	Status          string            `json:"status" enum:"done,in_progress"`
-	Overall         string            `json:"overall" enum:"all_success,partial,all_failed,rejected,in_progress,cancelled"`
-	Requested       time.Time         `json:"requested"`
-	Actor           string            `json:"actor"`
-	Reason          string            `json:"reason,omitempty"`
-	SuccessCount    int               `json:"success_count"`
-	FailureCount    int               `json:"failure_count"`
-	ProcessingCount int               `json:"processing_count"`
-	Recipients      []RecallRecipient `json:"recipients,omitempty" nullable:"false" doc:"absent in lists"`
-	DryRun          bool              `json:"dry_run"`
-}
-
-// A RecallList is one page of recalls, newest first, without their recipients.
-type RecallList struct {
-	Recalls []Recall `json:"recalls" nullable:"false"`
-	Next    string   `json:"next,omitempty" doc:"cursor of the next page; absent on the last"`
+	MessageIDs      []string `json:"message_ids,omitempty" nullable:"false" maxItems:"20000" doc:"sendgate's own ids"`
+	Query           string   `json:"query,omitempty" maxLength:"1000" doc:"finds further messages, as q of the list does"`
+	MessageIDHeader string   `json:"message_id_header,omitempty" maxLength:"1000" doc:"finds the messages with this Message-ID; those of several senders are refused" example:"<x@corp.example>"`
+	Recipients      []string `json:"recipients,omitempty" nullable:"false" maxItems:"20000" doc:"addresses; none means all recipients"`
+	Reason          string   `json:"reason,omitempty" maxLength:"1000" doc:"kept with the messages; the configuration may require it"`
+	UnreadOnly      *bool    `json:"unread_only,omitempty" doc:"leave alone what was read; true when absent, and false only for roles that the configuration names"`
+	GroupMode       string   `json:"group_mode,omitempty" enum:"all_or_nothing,best_effort" doc:"whether the members of a group are taken back together or each alone; absent: as configured"`
+	Notify          string   `json:"notify,omitempty" enum:"none,read,all" doc:"which recipients are told: none, those who had read it, or all; absent: as configured"`
+	Correction      string   `json:"correction,omitempty" maxLength:"64" doc:"id of the message that replaces it: who had read one, or has it out of reach, is told of it"`
+	DryRun          bool     `json:"dry_run,omitempty" doc:"only say what it would come to"`
 }
 
 type recallInput struct{ Body RecallRequest }
 
 type recallOutput struct{ Body *Recall }
 
-// postRecall checks in the order: found, reason, size; then records, acts, and reports.
+// postRecall begins a recall, or with dry_run only plans it.
 func (s *Server) postRecall(ctx context.Context, in *recallInput) (*recallOutput, error) {
-	req := &in.Body
-	job, err := s.plan(ctx, req)
+	req, err := s.recallRequest(ctx, &in.Body)
 	if err != nil {
 		return nil, err
 	}
-	if req.DryRun {
-		return &recallOutput{s.recallView(job, true)}, nil
+	if in.Body.DryRun {
+		report, err := s.recalls.Plan(ctx, req)
+		return s.begun(ctx, &req, report, err)
 	}
-	if req.Reason == "" && s.settings.Load().reasonRequired {
-		return nil, errReason
-	}
-	if err := s.recordRequest(ctx, job); err != nil {
-		return nil, s.fail("record recall", err)
-	}
-	// The recall is recorded: it is carried out even when the client goes away.
-	s.carryOut(context.WithoutCancel(ctx), job)
-	view := s.recallView(job, true)
-	s.acted(ctx, "recall", job.id, zap.Int("messages", len(job.Messages)), zap.String("overall", view.Overall))
-	return &recallOutput{view}, nil
-}
-
-// plan finds the messages and recipients and judges them as they are now.
-func (s *Server) plan(ctx context.Context, req *RecallRequest) (*recallJob, error) {
-	ids, err := s.named(ctx, req)
+	report, err := s.recalls.Start(ctx, req)
 	if err != nil {
-		return nil, err
+		return s.begun(ctx, &req, nil, err)
 	}
-	job := &recallJob{
-		id: s.journal.NewID(), requested: s.now().UTC(), actor: actor(ctx), reason: req.Reason, dryRun: req.DryRun,
-		recallRecord: recallRecord{Query: req.Query, GroupMode: req.GroupMode, UnreadOnly: req.UnreadOnly == nil || *req.UnreadOnly},
-	}
-	wanted := newSelection(req.Recipients)
-	total := 0
-	for _, id := range ids {
-		rows, err := s.journal.Recipients(id)
-		if err != nil {
-			return nil, s.fail("read recipients", err)
-		}
-		m := recallMessage{ID: id, Codes: map[string][]int{}}
-		for _, i := range rows.Resolve(wanted.of(rows)) {
-			m.set(i, judge(&rows[i]))
-			total++
-		}
-		if len(m.Codes) > 0 {
-			job.Messages = append(job.Messages, m)
-		}
-	}
-	job.Missing = wanted.missing()
-	if total > maxRecallRecipients {
-		return nil, errTooManyPersons
-	}
-	return job, nil
+	s.acted(ctx, "recall", report.ID, zap.Int("messages", len(req.Messages)), zap.String("reason", req.Reason))
+	return s.begun(ctx, &req, report, nil)
 }
 
-// named gives the ids of the messages that a request names and finds.
+// begun answers a request. What the rules do not allow is an answer and no problem, as clients ask for it
+// like that (the mail API of Feishu does the same); only what concerns the asker or the address is one.
+func (s *Server) begun(ctx context.Context, req *policy.RecallRequest, report *policy.RecallReport, err error) (*recallOutput, error) {
+	var refusal *policy.RecallRefusal
+	switch {
+	case err == nil:
+		return s.recallAnswer(ctx, report), nil
+	case !errors.As(err, &refusal), !eligibility(refusal.Code):
+		return nil, s.recallProblem("recall", err)
+	}
+	s.log.Info("recall refused", zap.String("actor", req.Requester.Actor), zap.String("code", refusal.Code), zap.Int("messages", len(req.Messages)))
+	v := &Recall{Requested: s.now().UTC()}
+	if refusal.Existing != (policy.ID{}) {
+		if existing, err := s.recalls.Report(ctx, refusal.Existing); err == nil && s.seesRecall(ctx, existing) {
+			v = s.recallSeen(ctx, existing)
+		}
+	} else {
+		v = s.recallSeen(ctx, &policy.RecallReport{Request: *req, Requested: s.now(), Overall: policy.RecallRejected})
+	}
+	v.Status, v.Restriction = recallUnavailable, restriction(refusal)
+	return &recallOutput{v}, nil
+}
+
+// eligibility reports whether a refusal is about what the rules allow, and so an answer.
+func eligibility(code string) bool {
+	switch code {
+	case policy.RefusedDisabled, policy.RefusedChannel, policy.RefusedWindow, policy.RefusedRecalled, policy.RefusedInProgress,
+		policy.RefusedReason, policy.RefusedRate:
+		return true
+	}
+	return false
+}
+
+// recallRequest finds the messages that a request names.
+func (s *Server) recallRequest(ctx context.Context, b *RecallRequest) (policy.RecallRequest, error) {
+	req := policy.RecallRequest{
+		Query: b.Query, Recipients: b.Recipients, Reason: strings.TrimSpace(b.Reason), UnreadOnly: b.UnreadOnly == nil || *b.UnreadOnly,
+		GroupMode: policy.RecallGroupMode(b.GroupMode), Notify: policy.RecallNotice(b.Notify), Requester: requester(ctx),
+	}
+	var err error
+	if b.Correction != "" {
+		if req.Correction, err = s.existing(ctx, b.Correction); err != nil {
+			return req, err
+		}
+	}
+	if req.Messages, err = s.named(ctx, b); err != nil {
+		return req, err
+	}
+	return req, nil
+}
+
+// requester is who asks over the API.
+func requester(ctx context.Context) policy.RecallRequester {
+	who, _ := ctx.Value(principalKey).(principal)
+	return policy.RecallRequester{Actor: who.actor, Role: who.role, Identity: who.identity, Domains: who.domains}
+}
+
+// named gives the ids of the messages that a request names and finds, each once.
 func (s *Server) named(ctx context.Context, req *RecallRequest) (ids []policy.ID, err error) {
-	if len(req.MessageIDs) == 0 && req.Query == "" {
+	if len(req.MessageIDs) == 0 && req.Query == "" && req.MessageIDHeader == "" {
 		return nil, errNothingNamed
 	}
 	seen := map[policy.ID]bool{}
-	for _, text := range req.MessageIDs {
-		id, err := s.existing(text)
-		if err != nil {
-			return nil, err
-		}
+	add := func(id policy.ID) {
 		if !seen[id] {
 			seen[id] = true
 			ids = append(ids, id)
 		}
 	}
+	for _, text := range req.MessageIDs {
+		id, err := s.existing(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		add(id)
+	}
+	withHeader, err := s.withMessageID(ctx, req.MessageIDHeader)
+	if err != nil {
+		return nil, err
+	}
 	found, err := s.found(ctx, req.Query)
 	if err != nil {
 		return nil, err
 	}
-	for i := range found {
-		if id := found[i].ID; !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
-		}
+	for _, m := range append(withHeader, found...) {
+		add(m.ID)
 	}
 	switch {
 	case len(ids) == 0:
@@ -150,8 +178,33 @@ func (s *Server) named(ctx context.Context, req *RecallRequest) (ids []policy.ID
 	return ids, nil
 }
 
-// found runs the query of a request, one message further than a recall may cover.
-func (s *Server) found(ctx context.Context, query string) ([]store.Message, error) {
+// withMessageID finds what has a Message-ID. A client chooses it, so two senders may have chosen the same;
+// one sender's mail comes in several pieces when the client or an MTA splits it by recipient.
+func (s *Server) withMessageID(ctx context.Context, field string) ([]store.Message, error) {
+	if field == "" {
+		return nil, nil
+	}
+	field = strings.TrimSpace(field)
+	if !strings.Contains(field, "@") || strings.ContainsAny(field, "\" \t\r\n") {
+		return nil, errHeaderID
+	}
+	found, err := s.found(ctx, "id:"+field)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, errNoSuchHeader
+	}
+	for i := range found {
+		if found[i].Envelope.Sender.Key() != found[0].Envelope.Sender.Key() {
+			return nil, errAmbiguousID
+		}
+	}
+	return found, nil
+}
+
+// found runs a query, at most a page further than a recall may cover.
+func (s *Server) found(ctx context.Context, query string) (all []store.Message, err error) {
 	if query == "" {
 		return nil, nil
 	}
@@ -159,118 +212,41 @@ func (s *Server) found(ctx context.Context, query string) ([]store.Message, erro
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.journal.Search(ctx, q, maxRecallMessages+1, "")
-	if err != nil {
-		return nil, s.fail("search", err)
-	}
-	return page.Messages, nil
-}
-
-type listRecallsInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
-	Cursor string `query:"cursor" maxLength:"64" doc:"next of the page before"`
-}
-
-type listRecallsOutput struct{ Body RecallList }
-
-func (s *Server) listRecalls(_ context.Context, in *listRecallsInput) (*listRecallsOutput, error) {
-	if err := checkCursor(in.Cursor); err != nil {
-		return nil, err
-	}
-	out := &listRecallsOutput{Body: RecallList{Recalls: []Recall{}}}
-	for job, err := range s.recallsBefore(in.Cursor) {
+	for cursor := ""; len(all) <= maxRecallMessages; {
+		page, err := s.search(ctx, q, store.MaxPage, cursor)
 		if err != nil {
-			return nil, s.fail("read recalls", err)
+			return nil, s.fail("search", err)
 		}
-		if n := len(out.Body.Recalls); n == in.Limit {
-			out.Body.Next = out.Body.Recalls[n-1].ID
+		all = append(all, page.Messages...)
+		if cursor = page.Next; cursor == "" {
 			break
 		}
-		out.Body.Recalls = append(out.Body.Recalls, *s.recallView(job, false))
 	}
-	return out, nil
+	return all, nil
 }
 
-type recallIDInput struct {
-	ID string `path:"id" doc:"id of the recall"`
-}
-
-func (s *Server) getRecall(_ context.Context, in *recallIDInput) (*recallOutput, error) {
-	id, err := policy.ParseID(in.ID)
-	if err != nil {
-		return nil, errRecallNotFound
-	}
-	jobs, err := s.recallsOf(recallDay(id.Timestamp()))
-	if err != nil {
-		return nil, s.fail("read recalls", err)
-	}
-	for _, job := range jobs {
-		if job.id == id {
-			return &recallOutput{s.recallView(job, true)}, nil
-		}
-	}
-	return nil, errRecallNotFound
-}
-
-// recallView counts, and names the recipients when asked to.
-func (s *Server) recallView(job *recallJob, named bool) *Recall {
-	v := &Recall{
-		Requested: job.requested, Actor: job.actor, Reason: job.reason, DryRun: job.dryRun,
-		FailureCount: len(job.Missing),
-	}
-	if !job.dryRun {
-		v.ID = job.id.String()
-	}
-	for i := range job.Messages {
-		for code, indexes := range job.Messages[i].Codes {
-			switch known(code).status {
-			case statusSuccess:
-				v.SuccessCount += len(indexes)
-			case statusFail:
-				v.FailureCount += len(indexes)
-			default:
-				v.ProcessingCount += len(indexes)
-			}
-		}
-	}
-	v.Status, v.Overall = overall(v.SuccessCount, v.FailureCount, v.ProcessingCount)
-	if named {
-		v.Recipients = s.recallRecipients(job)
-	}
-	return v
-}
-
-func overall(success, failed, processing int) (status, result string) {
+// recallProblem turns an error of the recalls into a problem.
+func (s *Server) recallProblem(what string, err error) error {
+	var r *policy.RecallRefusal
 	switch {
-	case processing > 0:
-		return "in_progress", "in_progress"
-	case failed == 0:
-		return "done", "all_success"
-	case success == 0:
-		return "done", "all_failed"
+	case errors.As(err, &r):
+		return problem(refusalStatus(r.Code), r.Code, r.Text.EN)
+	case errors.Is(err, store.ErrNotFound):
+		return errRecallNotFound
 	}
-	return "done", "partial"
+	return s.fail(what, err)
 }
 
-// recallRecipients lists what a recall came to in the order of its messages and their envelopes.
-func (s *Server) recallRecipients(job *recallJob) []RecallRecipient {
-	list := []RecallRecipient{}
-	for i := range job.Messages {
-		m := &job.Messages[i]
-		rows, err := s.journal.Recipients(m.ID)
-		if err != nil {
-			s.log.Warn("a message of a recall cannot be read", zap.Stringer("id", m.ID), zap.Error(err))
-		}
-		codes := m.byIndex()
-		for j := range rows {
-			if code, ok := codes[j]; ok {
-				list = append(list, recallRecipient(m.ID.String(), &rows[j], code))
-			}
-		}
+func refusalStatus(code string) int {
+	switch code {
+	case policy.RefusedNotFound:
+		return http.StatusNotFound
+	case policy.RefusedNotSender, policy.RefusedOwn:
+		return http.StatusForbidden
+	case policy.RefusedTooMany, policy.RefusedReason:
+		return http.StatusUnprocessableEntity
+	case policy.RefusedRate:
+		return http.StatusTooManyRequests
 	}
-	for _, a := range job.Missing {
-		t := known(codeInvalidAddress)
-		list = append(list, RecallRecipient{Address: a, Status: t.status, Code: codeInvalidAddress, Text: t.text})
-	}
-	return list
+	return http.StatusConflict
 }

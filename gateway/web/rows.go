@@ -104,7 +104,7 @@ func recipientView(r *store.Recipient) Recipient {
 	v := Recipient{
 		Address: string(r.Address), OriginalAddress: r.Original, Superseded: r.Superseded, State: r.State, Label: r.State.Label(),
 		Since: r.Since.UTC(), Reply: r.Reply, Evidence: r.Evidence, Reason: r.Reason, Attempts: r.Attempts,
-		QueueID: r.QueueID, Upstream: r.Upstream, MayBeDuplicate: r.MayBeDuplicate,
+		QueueID: r.QueueID, Upstream: r.Upstream, MayBeDuplicate: r.MayBeDuplicate, Recall: recallState(r.Recall),
 	}
 	if r.Attempt > 1 {
 		v.Attempt = r.Attempt

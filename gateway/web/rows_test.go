@@ -153,33 +153,3 @@ func TestManyAliasesAreShownInOnePass(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 }
-
-func TestARecallReachesMembersNotGroups(t *testing.T) {
-	r := newRig(t)
-	id := r.accept("alice@corp.example", "Report", "team@x.example", "bob@x.example")
-	r.observe(id, policy.Event{Kind: policy.DeliveredMailbox, Recipients: []int{0}, Member: "ann@x.example", Evidence: "maildir"})
-	r.observe(id, policy.Event{Kind: policy.RelayedRemote, Recipients: []int{0}, Member: "eve@x.example", Reply: "250 ok"})
-	for body, want := range map[string][]string{
-		`"reason":"x"`: {
-			"bob@x.example success removed_from_hold", "ann@x.example fail delivered_before_recall", "eve@x.example fail external_recipient",
-		},
-		`"reason":"x","recipients":["team@x.example"]`: {
-			"ann@x.example fail delivered_before_recall", "eve@x.example fail external_recipient",
-		},
-	} {
-		got := post[Recall](r, "/api/v1/recalls", `{"dry_run":true,"message_ids":["`+id+`"],`+body+`}`)
-		if !slices.Equal(codes(got.Recipients), want) {
-			t.Errorf("%s: %v", body, codes(got.Recipients))
-		}
-	}
-}
-
-// Between the request of a recall and its end a recipient may turn out to be a group.
-func TestAPendingRecallFollowsTheMembers(t *testing.T) {
-	m := recallMessage{Codes: map[string][]int{codeInFlight: {0, 1}, codeRemovedFromHold: {2}}}
-	m.drop(m.pending())
-	m.set(3, codeExternal)
-	if len(m.pending()) != 0 || len(m.Codes) != 2 || !slices.Equal(m.Codes[codeExternal], []int{3}) {
-		t.Errorf("codes %v", m.Codes)
-	}
-}

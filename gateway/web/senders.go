@@ -28,10 +28,18 @@ type Suspension struct {
 	Until  time.Time `json:"until,omitzero" doc:"absent: until somebody ends it"`
 	Reason string    `json:"reason"`
 	Author string    `json:"author"`
+	// Of one that the account brought on itself:
+	Automatic bool      `json:"automatic,omitempty" doc:"nobody suspended the account: its mail was not like it"`
+	Nth       int       `json:"nth,omitempty" doc:"with automatic: how often that has happened lately; each lasts twice as long, until one waits for a person"`
+	Findings  []Finding `json:"findings,omitempty" doc:"with automatic: what was noticed, first in one sentence, then each reason with its numbers"`
 }
 
 func suspensionView(s guard.Suspension) *Suspension {
-	return &Suspension{Since: s.Since.UTC(), Until: s.Until.UTC(), Reason: s.Reason, Author: s.Author}
+	v := &Suspension{Since: s.Since.UTC(), Until: s.Until.UTC(), Reason: s.Reason, Author: s.Author, Automatic: s.Automatic(), Nth: s.Nth}
+	for i := range s.Findings {
+		v.Findings = append(v.Findings, findingView(&s.Findings[i]))
+	}
+	return v
 }
 
 // A Grant changes a limit for one sender until it expires.
@@ -75,8 +83,8 @@ type listSendersInput struct {
 
 type listSendersOutput struct{ Body SenderList }
 
-func (s *Server) listSenders(_ context.Context, in *listSendersInput) (*listSendersOutput, error) {
-	senders := s.gather(strings.ToLower(strings.TrimSpace(in.Q)))
+func (s *Server) listSenders(ctx context.Context, in *listSendersInput) (*listSendersOutput, error) {
+	senders := s.gather(ctx, strings.ToLower(strings.TrimSpace(in.Q)))
 	slices.SortFunc(senders, func(a, b *Sender) int {
 		return cmp.Or(bySuspension(a, b), cmp.Compare(b.fullest(), a.fullest()), cmp.Compare(a.Identity, b.Identity))
 	})
@@ -105,10 +113,10 @@ func (v *Sender) fullest() (most int64) {
 }
 
 // gather collects the senders that a lower-case part of an identity names, with everything about them.
-func (s *Server) gather(part string) []*Sender {
+func (s *Server) gather(ctx context.Context, part string) []*Sender {
 	senders := map[string]*Sender{}
 	of := func(identity string) *Sender {
-		if keyKind(identity) != policy.ByIdentity || !strings.Contains(strings.ToLower(identity), part) {
+		if keyKind(identity) != policy.ByIdentity || !strings.Contains(strings.ToLower(identity), part) || !s.seesSender(ctx, identity) {
 			return nil
 		}
 		if senders[identity] == nil {
@@ -152,7 +160,15 @@ type SenderMessages struct {
 	Since  time.Time    `json:"since"`
 	Total  int          `json:"total"`
 	States []StateCount `json:"states" nullable:"false" doc:"messages in each state that occurs"`
+	Hours  []SenderHour `json:"hours" nullable:"false" doc:"the same by the hour, oldest first"`
 	More   bool         `json:"more" doc:"there are more than were counted"`
+}
+
+// A SenderHour is what was sent in one hour.
+type SenderHour struct {
+	Start      time.Time `json:"start"`
+	Messages   int       `json:"messages"`
+	Recipients int       `json:"recipients"`
 }
 
 // A StateCount is a state with the number of messages that are in it.
@@ -190,7 +206,7 @@ func (s *Server) senderAnswer(ctx context.Context, identity string) (*senderOutp
 // messagesOf counts the messages of the last 24 hours. The index knows envelope senders, not identities:
 // what is sent with another address than that of the identity is not found.
 func (s *Server) messagesOf(ctx context.Context, identity string) (SenderMessages, error) {
-	v := SenderMessages{Since: s.now().Add(-day).UTC(), States: []StateCount{}}
+	v := SenderMessages{Since: s.now().Add(-day).UTC(), States: []StateCount{}, Hours: []SenderHour{}}
 	address, _, _ := strings.Cut(identity, "#")
 	if address == "" || strings.ContainsAny(address, "\" \t\r\n\u3000") || keyKind(identity) != policy.ByIdentity {
 		return v, nil
@@ -199,7 +215,7 @@ func (s *Server) messagesOf(ctx context.Context, identity string) (SenderMessage
 	if err != nil {
 		return v, err
 	}
-	page, err := s.journal.Search(ctx, q, store.MaxPage, "")
+	page, err := s.search(ctx, q, store.MaxPage, "")
 	if errors.Is(err, store.ErrTooBroad) {
 		v.More = true
 		return v, nil
@@ -208,11 +224,14 @@ func (s *Server) messagesOf(ctx context.Context, identity string) (SenderMessage
 		return v, err
 	}
 	v.More = page.Next != ""
+	v.Hours = hoursSince(v.Since, s.now())
 	counts := map[policy.State]int{}
 	for i := range page.Messages {
 		if m := &page.Messages[i]; m.Envelope.Identity == identity {
 			counts[m.State()]++
 			v.Total++
+			hour := &v.Hours[max(0, min(len(v.Hours)-1, int(m.Envelope.Received.Sub(v.Hours[0].Start)/time.Hour)))]
+			hour.Messages, hour.Recipients = hour.Messages+1, hour.Recipients+m.Counted()
 		}
 	}
 	for _, state := range append(slices.Clone(policy.States), policy.StateMixed) {
@@ -221,6 +240,14 @@ func (s *Server) messagesOf(ctx context.Context, identity string) (SenderMessage
 		}
 	}
 	return v, nil
+}
+
+// hoursSince gives the hours from a time to another, with nothing in them.
+func hoursSince(from, to time.Time) (hours []SenderHour) {
+	for at := from.UTC().Truncate(time.Hour); !at.After(to); at = at.Add(time.Hour) {
+		hours = append(hours, SenderHour{Start: at})
+	}
+	return hours
 }
 
 // stateLabel names the state of a message.

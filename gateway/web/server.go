@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"github.com/sendgate/sendgate/gateway/web/pages"
+	"github.com/sendgate/sendgate/gateway/web/signin"
 	"io"
 	"io/fs"
 	"net"
@@ -35,22 +37,33 @@ const (
 
 // A Server is the HTTP side of a gateway.
 type Server struct {
-	config    Config
-	journal   Journal
-	holder    Holder
-	limits    Limits
-	alerts    Alerts
-	campaigns Campaigns
-	metrics   prometheus.Gatherer
-	parts     func() []Part
-	margin    func() time.Duration
-	tracking  func() []Source // nil when nothing is tracked, as importer
-	importer  func(ctx context.Context, name string, r io.Reader) (ImportReport, error)
-	version   string
-	now       func() time.Time
-	log       *zap.Logger
-	settings  atomic.Pointer[settings]
-	recalls   openRecalls
+	config       Config
+	journal      Journal
+	holder       Holder
+	recalls      Recalls
+	limits       Limits
+	alerts       Alerts
+	campaigns    Campaigns
+	metrics      prometheus.Gatherer
+	parts        func() []Part
+	margin       func() time.Duration
+	recallWindow func(role string) (window time.Duration, ok bool)
+	readToo      func(role string) bool
+	tracking     func() []Source // nil when nothing is tracked, as importer
+	importer     func(ctx context.Context, name string, r io.Reader) (ImportReport, error)
+	version      string
+	now          func() time.Time
+	log          *zap.Logger
+	settings     atomic.Pointer[settings]
+	desk         *signin.Desk    // nil serves no dashboard
+	renderer     *pages.Renderer // with it
+	url          string          // of the dashboard, for links
+
+	configuration func() (string, error)
+	flow          flow
+	calls         map[string]any                       // operations of the API, for the pages
+	mailboxOf     func(identity string) policy.Address // nil when that is not known
+	refusals      *refusals
 
 	heartbeat time.Duration
 	handler   http.Handler
@@ -62,9 +75,12 @@ type Server struct {
 // New makes a server from a valid configuration. It does not listen yet.
 func New(config Config, needs Needs) *Server {
 	s := &Server{
-		config: config, journal: needs.Journal, holder: needs.Holder, limits: needs.Limits, alerts: needs.Alerts, campaigns: needs.Campaigns,
+		config: config, journal: needs.Journal, holder: needs.Holder, recalls: needs.Recalls, recallWindow: needs.RecallWindow, readToo: needs.RecallReadToo, limits: needs.Limits, alerts: needs.Alerts, campaigns: needs.Campaigns,
 		metrics: needs.Metrics, parts: needs.Parts, margin: needs.Margin, tracking: needs.Tracking, importer: needs.Import, version: needs.Version, now: needs.Now,
-		log: needs.Log, heartbeat: heartbeatEvery,
+		log: needs.Log, heartbeat: heartbeatEvery, desk: needs.Desk, url: needs.URL, configuration: needs.Configuration, calls: map[string]any{}, mailboxOf: needs.MailboxOf, refusals: newRefusals(),
+	}
+	if s.desk != nil {
+		s.renderer = must(pages.New(needs.Log))
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.settings.Store(newSettings(&config))
@@ -72,8 +88,16 @@ func New(config Config, needs Needs) *Server {
 	return s
 }
 
-// Reload takes over what may change while running: tokens, status networks, and whether a recall
-// needs a reason. Addresses and certificates' paths need a restart.
+// must is for what only a fault of the program makes fail.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// Reload takes over what may change while running: tokens, status networks, and whether it needs
+// a reason to take mail back. Addresses and certificates' paths need a restart.
 func (s *Server) Reload(config Config) { s.settings.Store(newSettings(&config)) }
 
 // Handler serves all routes. Requests come in over the listeners or, in tests, directly.
@@ -158,8 +182,8 @@ func listenSocket(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// Serve carries on open recalls and answers requests until the context ends. It then
-// lets requests finish for up to 10 s. Listen comes first.
+// Serve answers requests until the context ends. It then lets requests finish for up to 10 s. Listen
+// comes first.
 func (s *Server) Serve(ctx context.Context) error {
 	srv := &http.Server{
 		Handler:           s.handler,
@@ -176,15 +200,11 @@ func (s *Server) Serve(ctx context.Context) error {
 			MinVersion: tls.VersionTLS12, GetCertificate: s.certificate, NextProtos: []string{"h2", "http/1.1"},
 		},
 	}
-	s.recoverRecalls()
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.followFlow(ctx) })
 	for _, l := range s.listeners {
 		g.Go(func() error { return s.serveOn(srv, l) })
 	}
-	g.Go(func() error {
-		s.followRecalls(ctx)
-		return nil
-	})
 	g.Go(func() error {
 		<-ctx.Done()
 		s.close()
@@ -239,4 +259,5 @@ func (s *Server) connContext(ctx context.Context, c net.Conn) context.Context {
 func (s *Server) acted(ctx context.Context, verb string, id policy.ID, fields ...zap.Field) {
 	fields = append([]zap.Field{zap.String("verb", verb), zap.Stringer("id", id), zap.String("actor", actor(ctx))}, fields...)
 	s.log.Info("act", fields...)
+	s.audit(ctx, verb, id.String(), fields[3:]...)
 }

@@ -297,12 +297,35 @@ func TestOpenAPIListsEveryOperation(t *testing.T) {
 		"post /api/v1/messages/{id}/cancel":  "MessageDetail",
 		"post /api/v1/messages/{id}/resend":  "MessageDetail",
 		"get /api/v1/stats":                  "Stats",
+		"get /api/v1/overview":               "Overview",
+
+		"get /api/v1/me":                    "Me",
+		"post /api/v1/me/password":          "",
+		"get /api/v1/tokens":                "TokensOutputBody",
+		"get /api/v1/sessions":              "SessionsOutputBody",
+		"post /api/v1/sessions/{id}/revoke": "",
+		"get /api/v1/config":                "EffectiveConfig",
+		"post /api/v1/set-up-link":          "SetUpLink",
+		"get /api/v1/users":                 "UsersOutputBody",
+		"post /api/v1/users":                "User",
+		"post /api/v1/users/{name}":         "User",
+		"post /api/v1/users/{name}/remove":  "",
+		"get /api/v1/approvals/batches":     "BatchList",
+
+		"get /api/v1/audit":                  "AuditList",
+		"get /api/v1/audit/verify":           "AuditVerdict",
+		"get /api/v1/people/{person}":        "PersonSummary",
+		"get /api/v1/people/{person}/export": "PersonLine",
+		"post /api/v1/people/{person}/erase": "Erasure",
+		"get /api/v1/messages/{id}/source":   "MessageSource",
 
 		"get /api/v1/messages/{id}/explain":         "Explanation",
 		"post /api/v1/messages/{id}/approve":        "MessageDetail",
 		"get /api/v1/approvals":                     "ApprovalList",
 		"post /api/v1/approvals/approve":            "BatchResult",
 		"post /api/v1/approvals/cancel":             "BatchResult",
+		"post /api/v1/approvals/{batch}/approve":    "BatchResult",
+		"post /api/v1/approvals/{batch}/cancel":     "BatchResult",
 		"get /api/v1/limits":                        "UsageList",
 		"get /api/v1/senders":                       "SenderList",
 		"get /api/v1/senders/{identity}":            "SenderDetail",
@@ -330,7 +353,14 @@ func TestOpenAPIListsEveryOperation(t *testing.T) {
 		"get /api/v1/recalls":          "RecallList",
 		"post /api/v1/recalls":         "Recall",
 		"get /api/v1/recalls/{id}":     "Recall",
-		"get /api/v1/events":           "LiveRecord",
+
+		"post /api/v1/recalls/{id}/cancel":  "Recall",
+		"post /api/v1/recalls/{id}/approve": "Recall",
+		"post /api/v1/recalls/{id}/restore": "Recall",
+		"get /api/v1/recalls/{id}/events":   "Recall",
+		"get /api/v1/stats/recalls":         "RecallStats",
+
+		"get /api/v1/events": "LiveRecord",
 	}
 	for path, methods := range spec.Paths {
 		for method, op := range methods {

@@ -44,6 +44,9 @@ func (s Span) String() string {
 	return text
 }
 
+// Duration is the span itself.
+func (s Span) Duration() time.Duration { return time.Duration(s) }
+
 // Label names the span where something is counted per it.
 func (s Span) Label() policy.Label {
 	switch time.Duration(s) {

@@ -22,6 +22,7 @@ var stepNames = map[policy.Kind]policy.Label{
 	policy.NeverQueued:       {EN: "never queued by the mail server", ZH: "未进入邮件服务器队列"},
 	policy.RecallRequested:   {EN: "recall requested", ZH: "请求撤回"},
 	policy.RecallOutcome:     {EN: "result of the recall", ZH: "撤回结果"},
+	policy.Restored:          {EN: "put back into the mailbox", ZH: "已恢复到邮箱"},
 }
 
 // stepText puts an event into a sentence: what, until when, by whom, and why.
@@ -66,11 +67,15 @@ func why(e *policy.Event, by *policy.Finding) policy.Label {
 		return withinLimits(e.Findings)
 	case by != nil && by.Kind == kindSimilar:
 		return similarText(by)
+	case by != nil && by.Kind == kindAnomaly:
+		return by.Text()
 	case by != nil && by.Rule != "" && by.Rule != by.Text().EN:
 		text := by.Text()
 		return policy.Label{EN: by.Rule + ", " + text.EN, ZH: by.Rule + "，" + text.ZH}
 	case by != nil:
 		return by.Text()
+	case e.Kind == policy.RecallOutcome:
+		return policy.RecallCode(e.Reason).Label()
 	case e.Reason != "":
 		return policy.Label{EN: e.Reason, ZH: e.Reason}
 	case e.Kind == policy.Refused && e.Reply != "":

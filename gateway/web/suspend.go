@@ -26,7 +26,12 @@ type SuspendRequest struct {
 // An UnsuspendRequest ends a suspension.
 type UnsuspendRequest struct {
 	Reason string `json:"reason,omitempty" maxLength:"1000" doc:"kept in the journal"`
+	// History says what becomes of what counted against the account.
+	History string `json:"history,omitempty" enum:"forgive,forget,keep" default:"forgive" doc:"what counted against the account: forgive it; forget it with all that was learned of the account, which is new then; or keep it, so that more of the same suspends it again"`
 }
+
+// forgive is what happens without a word.
+const forgive = "forgive"
 
 type suspendInput struct {
 	Identity string `path:"identity" maxLength:"1000" doc:"the identity, with URL escapes"`
@@ -70,10 +75,14 @@ func (s *Server) unsuspendSender(ctx context.Context, in *unsuspendInput) (*send
 	if _, ok := s.limits.Suspension(in.Identity); !ok {
 		return nil, errNotSuspended
 	}
-	if err := s.limits.Unsuspend(ctx, in.Identity, in.Body.Reason, actor(ctx)); err != nil {
+	history := in.Body.History
+	if history == forgive {
+		history = ""
+	}
+	if err := s.limits.Unsuspend(ctx, in.Identity, history, in.Body.Reason, actor(ctx)); err != nil {
 		return nil, s.refused("unsuspend", err)
 	}
-	s.actedOn(ctx, "unsuspend", in.Identity, zap.String("reason", in.Body.Reason))
+	s.actedOn(ctx, "unsuspend", in.Identity, zap.String("history", history), zap.String("reason", in.Body.Reason))
 	return s.senderAnswer(ctx, in.Identity)
 }
 

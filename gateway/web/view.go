@@ -16,6 +16,7 @@ type Message struct {
 	State      policy.State `json:"state" doc:"of all recipients together; mixed when they came to different ends"`
 	Label      policy.Label `json:"label"`
 	Recipients int          `json:"recipients" doc:"how many there are"`
+	To         []string     `json:"to,omitempty" nullable:"false" doc:"in a search: the first three recipients of a message that has few"`
 	Size       int64        `json:"size" doc:"octets"`
 	HeldUntil  time.Time    `json:"held_until,omitzero" doc:"as long as it is held: until when it can surely be taken back"`
 	Identity   string       `json:"identity" doc:"whom it is counted for"`
@@ -46,6 +47,7 @@ type MessageDetail struct {
 	Label      policy.Label     `json:"label"`
 	Revision   uint64           `json:"revision" doc:"counts decisions"`
 	HeldUntil  time.Time        `json:"held_until,omitzero" doc:"as long as it is held: until when it can surely be taken back"`
+	Recall     Recallable       `json:"recall" doc:"whether it can be taken back now by somebody with your role; for an auditor, by an operator"`
 	Recipients []Recipient      `json:"recipients" nullable:"false" doc:"each group is followed by its members, each attempt by the one that repeats it"`
 	Timeline   []TimelineEntry  `json:"timeline" nullable:"false" doc:"oldest first"`
 }
@@ -70,6 +72,7 @@ type Recipient struct {
 	QueueID         string       `json:"queue_id,omitempty" doc:"the next hop's id of the message"`
 	Upstream        string       `json:"upstream,omitempty"`
 	MayBeDuplicate  bool         `json:"may_be_duplicate,omitempty" doc:"a crash left open whether it was sent before"`
+	Recall          *RecallState `json:"recall,omitempty" doc:"the latest that a recall has said"`
 }
 
 // A TimelineEntry is one event of a message.
@@ -90,6 +93,7 @@ type TimelineEntry struct {
 	QueueID        string      `json:"queue_id,omitempty"`
 	Upstream       string      `json:"upstream,omitempty"`
 	MayBeDuplicate bool        `json:"may_be_duplicate,omitempty"`
+	Recall         string      `json:"recall,omitempty" doc:"id of the recall that did it; its reason is a code"`
 	Findings       []Remark    `json:"findings,omitempty" nullable:"false" doc:"what rules said that was broken, nearly broken, or decided; explain has the rest"`
 }
 
@@ -111,7 +115,7 @@ func (s *Server) heldUntil(m *store.Message) time.Time {
 }
 
 // detail reads everything about a message.
-func (s *Server) detail(id policy.ID) (*MessageDetail, error) {
+func (s *Server) detail(id policy.ID, role string) (*MessageDetail, error) {
 	m, err := s.journal.Message(id)
 	if err != nil {
 		return nil, err
@@ -130,7 +134,10 @@ func (s *Server) detail(id policy.ID) (*MessageDetail, error) {
 		ID: m.ID.String(), From: string(e.Sender), FromHeader: e.From, Subject: e.Subject, Received: e.Received.UTC(),
 		Identity: e.Identity, Login: e.Login, MessageID: e.MessageID, Direction: e.Direction, Front: e.Front,
 		Size: e.Size, State: state, Label: label, Revision: m.Revision, HeldUntil: s.heldUntil(&m),
-		Recipients: recipientViews(rows), Timeline: []TimelineEntry{},
+		Recall: s.recallable(&m, role), Recipients: recipientViews(rows), Timeline: []TimelineEntry{},
+	}
+	if role == "user" {
+		veilRecipients(d.Recipients)
 	}
 	if e.Client.IsValid() {
 		d.Client = e.Client.String()
@@ -140,10 +147,24 @@ func (s *Server) detail(id policy.ID) (*MessageDetail, error) {
 		for i := range r.Events {
 			entry := s.eventView(&r.Events[i])
 			entry.Recipients = addresses.of(&r.Events[i])
+			if entry.Recall != "" {
+				entry.Member = memberOf(rows, &r.Events[i])
+			}
+			if role == "user" {
+				veil(&entry)
+			}
 			d.Timeline = append(d.Timeline, entry)
 		}
 	}
 	return d, nil
+}
+
+// memberOf gives the member of a group that a recall's event is about, empty when it is about somebody else.
+func memberOf(rows policy.Rows, e *policy.Event) string {
+	if len(e.Recipients) != 1 || e.Recipients[0] < 0 || e.Recipients[0] >= len(rows) || rows[e.Recipients[0]].Group == 0 {
+		return ""
+	}
+	return string(rows[e.Recipients[0]].Address)
 }
 
 func (s *Server) eventView(e *policy.Event) TimelineEntry {
@@ -154,6 +175,9 @@ func (s *Server) eventView(e *policy.Event) TimelineEntry {
 	}
 	if (e.Kind == policy.Held || e.Kind == policy.HoldChanged) && !e.Until.IsZero() {
 		v.RecallUntil = v.Until.Add(-s.margin())
+	}
+	if e.Kind == policy.RecallOutcome || e.Kind == policy.Restored {
+		v.Recall = e.Subject
 	}
 	return v
 }

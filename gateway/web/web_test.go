@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sendgate/sendgate/gateway/web/signin"
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/store"
 	"go.uber.org/zap"
@@ -30,9 +32,11 @@ type rig struct {
 	store     *store.Store
 	server    *Server
 	holder    *holder
+	recalls   *fakeRecalls
 	limits    *fakeLimits
 	alerts    *fakeAlerts
 	campaigns *fakeCampaigns
+	desk      *signin.Desk // for the next serverFor: nil serves no dashboard
 	now       time.Time
 	logs      *observer.ObservedLogs
 	parts     []Part
@@ -41,9 +45,12 @@ type rig struct {
 	importer func(context.Context, string, io.Reader) (ImportReport, error) // for the next serverFor
 }
 
+// rigTime is when a rig begins.
+var rigTime = time.Date(2026, 11, 21, 10, 30, 0, 0, time.UTC)
+
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	now := time.Date(2026, 11, 21, 10, 30, 0, 0, time.UTC)
+	now := rigTime
 	cfg := store.DefaultConfig()
 	cfg.Dir, cfg.MinFree, cfg.Node, cfg.Log = t.TempDir(), 64, "test", zap.NewNop()
 	cfg.Now = func() time.Time { return now }
@@ -58,6 +65,7 @@ func newRig(t *testing.T) *rig {
 	})
 	r := &rig{t: t, store: st, now: now}
 	r.holder = &holder{store: st, now: now}
+	r.recalls = newFakeRecalls(now)
 	r.limits, r.alerts = &fakeLimits{now: now}, &fakeAlerts{now: now}
 	r.campaigns = &fakeCampaigns{now: now, texts: map[policy.ID]string{}}
 	r.server = r.serverFor(st)
@@ -76,11 +84,11 @@ func (r *rig) serverFor(j Journal) *Server {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "sendgate_test"}, func() float64 { return 7 }))
 	needs := Needs{
-		Journal: j, Holder: r.holder, Limits: r.limits, Alerts: r.alerts, Campaigns: r.campaigns, Metrics: registry, Version: "1.2.3", Log: zap.New(core),
+		Journal: j, Holder: r.holder, Recalls: r.recalls, RecallWindow: r.recalls.window, RecallReadToo: func(role string) bool { return role == "admin" }, Limits: r.limits, Alerts: r.alerts, Campaigns: r.campaigns, Metrics: registry, Version: "1.2.3", Log: zap.New(core),
 		Parts:  func() []Part { return r.parts },
 		Margin: func() time.Duration { return margin },
 		Now:    func() time.Time { return r.now },
-		Import: r.importer,
+		Import: r.importer, Desk: r.desk,
 	}
 	if r.tracking != nil {
 		needs.Tracking = func() []Source { return r.tracking }
@@ -181,6 +189,7 @@ func post[T any](r *rig, path, body string) (v T) {
 
 // A holder commits decisions without timers.
 type holder struct {
+	mu    sync.Mutex // of asked and until
 	store *store.Store
 	now   time.Time
 	fail  error           // of every method, when set
@@ -197,7 +206,9 @@ func (h *holder) Release(ctx context.Context, id policy.ID, actor string) error 
 }
 
 func (h *holder) Hold(ctx context.Context, id policy.ID, until time.Time, actor string) error {
+	h.mu.Lock()
 	h.until = until
+	h.mu.Unlock()
 	if h.limit > 0 && until.Sub(h.now) > h.limit {
 		return &Refusal{Code: "hold_too_long", Detail: "a hold ends at most 1h from now"}
 	}
@@ -225,7 +236,9 @@ func (h *holder) decide(ctx context.Context, id policy.ID, e policy.Event) error
 	if h.fail != nil {
 		return h.fail
 	}
+	h.mu.Lock()
 	h.asked = append(h.asked, e.Actor)
+	h.mu.Unlock()
 	m, err := h.store.Message(id)
 	if err != nil {
 		return err
@@ -256,11 +269,11 @@ func (h *holder) Cancel(ctx context.Context, id policy.ID, recipients []int, rea
 	}
 	var taken []int
 	for _, i := range recipients {
-		code := judge(&rows[i])
+		code := outcomeOf(&rows[i])
 		if h.busy[string(rows[i].Address)] {
-			code = codeInFlight
+			code = policy.WaitingInFlight
 		}
-		if code == codeRemovedFromHold || code == codeRemovedFromQueue {
+		if code == policy.RemovedFromHold {
 			taken = append(taken, i)
 		}
 		outcomes = append(outcomes, Outcome{i, code})
@@ -273,6 +286,19 @@ func (h *holder) Cancel(ctx context.Context, id policy.ID, recipients []int, rea
 		{Kind: policy.Canceled, Time: h.now, Actor: actor, Recipients: taken, Reason: reason},
 	}})
 	return outcomes, err
+}
+
+// outcomeOf is what becomes of a recipient by a cancel: what is held is taken back.
+func outcomeOf(r *store.Recipient) policy.RecallCode {
+	switch r.State {
+	case policy.StateHeld, policy.StateApprovalPending:
+		return policy.RemovedFromHold
+	case policy.StateCanceled:
+		return policy.AlreadyRecalled
+	case policy.StateRelayedRemote:
+		return policy.ExternalRecipient
+	}
+	return policy.RecallUnknown
 }
 
 // Resend refuses with the error that it was given, and commits else.

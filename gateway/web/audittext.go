@@ -1,0 +1,41 @@
+package web
+
+import (
+	"strings"
+
+	"github.com/sendgate/sendgate/policy"
+)
+
+// acts names what the audit log has, for people.
+var acts = map[string]policy.Label{
+	"release": {EN: "Released", ZH: "立即放行"}, "hold": {EN: "Hold changed", ZH: "调整暂缓时间"},
+	"cancel": {EN: "Cancelled", ZH: "取消发送"}, "resend": {EN: "Sent again", ZH: "重新投递"},
+	"approve": {EN: "Approved", ZH: "审批通过"}, "approve_batch": {EN: "Approved a batch", ZH: "批量审批通过"},
+	"cancel_batch": {EN: "Cancelled a batch", ZH: "批量取消发送"},
+	"view_source":  {EN: "Viewed content", ZH: "查看邮件内容"},
+	"recall":       {EN: "Recalled", ZH: "发起撤回"}, "recall_cancel": {EN: "Ended a recall", ZH: "终止撤回"},
+	"recall_approve": {EN: "Approved a recall", ZH: "批准撤回"}, "recall_restore": {EN: "Restored recalled mail", ZH: "恢复已撤回邮件"},
+	"boost": {EN: "Raised a limit", ZH: "临时提高限额"}, "override": {EN: "Replaced a limit", ZH: "临时改写限额"},
+	"revoke": {EN: "Ended grants", ZH: "撤销临时限额"}, "reset": {EN: "Reset usage", ZH: "清零用量"},
+	"suspend": {EN: "Suspended", ZH: "停用发件人"}, "unsuspend": {EN: "Unsuspended", ZH: "恢复发件人"},
+	"campaign_approve": {EN: "Approved a campaign", ZH: "放行群发"}, "campaign_cancel": {EN: "Stopped a campaign", ZH: "阻止群发"},
+	"campaign_slow": {EN: "Slowed a campaign", ZH: "限速群发"}, "campaign_allow": {EN: "Allowed a campaign", ZH: "允许群发"},
+	"campaign_withdraw": {EN: "Withdrew a decision", ZH: "撤销群发决定"},
+	"acknowledge":       {EN: "Acknowledged an alert", ZH: "确认告警"},
+	"import":            {EN: "Imported a log", ZH: "导入日志"}, "rules_test": {EN: "Back-tested limits", ZH: "回测限额"},
+	"export_person": {EN: "Exported a person's data", ZH: "导出个人数据"}, "erase_person": {EN: "Erased a person", ZH: "清除个人数据"},
+	actSignIn: {EN: "Signed in", ZH: "登录"}, actSignInFailed: {EN: "Sign-in failed", ZH: "登录失败"},
+	"add_user": {EN: "Added a user", ZH: "添加用户"}, "change_user": {EN: "Changed a user", ZH: "修改用户"},
+	"remove_user": {EN: "Removed a user", ZH: "删除用户"}, "change_password": {EN: "Changed the own password", ZH: "修改本人密码"},
+	"revoke_session": {EN: "Ended a session", ZH: "结束会话"}, "setup_link": {EN: "Made a set-up link", ZH: "生成初始化链接"},
+	actRefused: {EN: "Access refused", ZH: "越权被拒"},
+}
+
+// actLabel gives the words for an act; one that has none stands for itself.
+func actLabel(act string) policy.Label {
+	if l, ok := acts[act]; ok {
+		return l
+	}
+	text := strings.ReplaceAll(act, "_", " ")
+	return policy.Label{EN: text, ZH: text}
+}

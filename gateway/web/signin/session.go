@@ -1,0 +1,217 @@
+package signin
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Session is somebody who is signed in.
+type Session struct {
+	ID       string    `json:"-"`    // by which it is listed and revoked; not the token
+	User     string    `json:"user"` // as shown, and in events as "user:NAME"
+	Kind     string    `json:"kind"` // Local, Mail or SSO
+	Role     string    `json:"role"`
+	Identity string    `json:"identity,omitempty"` // of a mail user: whose mail it is
+	Domains  []string  `json:"domains,omitempty"`
+	Created  time.Time `json:"created"`
+	Seen     time.Time `json:"seen"`
+	Address  string    `json:"address"` // of the client that signed in
+	Agent    string    `json:"agent"`   // its program
+}
+
+// Values of Session.Kind.
+const (
+	Local = "local" // a user of sendgate's own
+	Mail  = "mail"  // who has a mailbox
+	SSO   = "oidc"
+)
+
+const (
+	sessionPrefix = "session/"
+	cookieName    = "sendgate_session"
+	tokenSize     = 32
+	maxAgent      = 200
+	// seenPause is how much older a session's last use may be in the store.
+	seenPause = time.Minute
+)
+
+// begin makes a session and sets its cookie.
+func (d *Desk) begin(w http.ResponseWriter, r *http.Request, s Session) (*Session, error) {
+	raw := make([]byte, tokenSize)
+	rand.Read(raw) // never fails (crypto/rand)
+	token := base64.RawURLEncoding.EncodeToString(raw)
+	now := d.now().UTC()
+	s.ID, s.Created, s.Seen = sessionID(token), now, now
+	s.Address, s.Agent = clientOf(r), r.UserAgent()
+	if len(s.Agent) > maxAgent {
+		s.Agent = s.Agent[:maxAgent]
+	}
+	if err := d.keepSession(&s); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.sessions[s.ID] = &s
+	d.mu.Unlock()
+	http.SetCookie(w, d.cookie(r, token, int(d.config().Longest/time.Second)))
+	return &s, nil
+}
+
+func (d *Desk) cookie(r *http.Request, value string, age int) *http.Cookie {
+	return &http.Cookie{
+		Name: cookieName, Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// sessionID is the name under which the store has a session.
+func sessionID(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:16])
+}
+
+func (d *Desk) keepSession(s *Session) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return d.store.Keep(sessionPrefix+s.ID, data)
+}
+
+// Session finds who makes a request; nil for nobody.
+func (d *Desk) Session(r *http.Request) *Session {
+	c, err := r.Cookie(cookieName)
+	if err != nil || len(c.Value) > 2*tokenSize {
+		return nil
+	}
+	id := sessionID(c.Value)
+	d.mu.Lock()
+	known := d.sessions[id]
+	d.mu.Unlock()
+	if known == nil {
+		return nil
+	}
+	now := d.now().UTC()
+	d.mu.Lock()
+	s := *known
+	d.mu.Unlock()
+	if d.over(&s, now) || !d.stillHolds(&s) {
+		_ = d.Revoke(id) // it is over, whether or not the store can note it
+		return nil
+	}
+	if now.Sub(s.Seen) >= seenPause {
+		s.Seen = now
+		d.mu.Lock()
+		if d.sessions[id] != nil {
+			d.sessions[id] = &s
+		}
+		d.mu.Unlock()
+		_ = d.keepSession(&s) // what is lost is that it was used within the last minute
+	}
+	return &s
+}
+
+// over reports whether a session has come to one of its ends.
+func (d *Desk) over(s *Session, now time.Time) bool {
+	c := d.config()
+	return now.Sub(s.Seen) > c.Idle || now.Sub(s.Created) > c.Longest
+}
+
+// stillHolds reports whether a user still is and may what holds for the session.
+func (d *Desk) stillHolds(s *Session) bool {
+	switch s.Kind {
+	case Mail:
+		if d.checker == nil || !d.config().MailUsers {
+			return false
+		}
+		identity, role := d.checker.Who(s.User)
+		return identity == s.Identity && role == s.Role
+	case SSO:
+		return d.Offered()
+	}
+	u, err := d.user(s.User)
+	if err != nil {
+		return !errors.Is(err, ErrNoUser) // a store that cannot be read ends nobody's session
+	}
+	return !u.Disabled && !u.Changed.After(s.Created)
+}
+
+// Sessions lists those that are open, the latest used first: everybody's for nil, else those of the same user.
+func (d *Desk) Sessions(of *Session) (list []Session) {
+	now := d.now().UTC()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.sessions {
+		if (of == nil || s.SameUser(of)) && !d.over(s, now) {
+			list = append(list, *s)
+		}
+	}
+	slices.SortFunc(list, func(a, b Session) int {
+		if c := b.Seen.Compare(a.Seen); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return list
+}
+
+// SameUser reports whether two sessions are those of one user: names of different kinds mean different people.
+func (s *Session) SameUser(of *Session) bool { return s.Kind == of.Kind && s.User == of.User }
+
+// Find gives an open session by its ID, nil when there is none.
+func (d *Desk) Find(id string) *Session {
+	now := d.now().UTC()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.sessions[id]; s != nil && !d.over(s, now) {
+		found := *s
+		return &found
+	}
+	return nil
+}
+
+// Revoke ends a session.
+func (d *Desk) Revoke(id string) error {
+	d.mu.Lock()
+	delete(d.sessions, id)
+	d.mu.Unlock()
+	return d.store.Drop(sessionPrefix + id)
+}
+
+// SignOut ends the session of a request and removes its cookie.
+func (d *Desk) SignOut(w http.ResponseWriter, r *http.Request) {
+	if c, err := r.Cookie(cookieName); err == nil {
+		_ = d.Revoke(sessionID(c.Value)) // gone from memory in any case
+	}
+	http.SetCookie(w, d.cookie(r, "", -1))
+}
+
+// load reads the sessions that an earlier process kept, and drops those that are over.
+func (d *Desk) load() error {
+	names, err := d.store.KeptNames(sessionPrefix)
+	if err != nil {
+		return err
+	}
+	now := d.now().UTC()
+	for _, name := range names {
+		data, err := d.store.Kept(name)
+		if err != nil {
+			return err
+		}
+		s := &Session{ID: strings.TrimPrefix(name, sessionPrefix)}
+		if json.Unmarshal(data, s) != nil || d.over(s, now) {
+			if err := d.store.Drop(name); err != nil {
+				return err
+			}
+			continue
+		}
+		d.sessions[s.ID] = s
+	}
+	return nil
+}
