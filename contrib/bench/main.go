@@ -6,7 +6,9 @@
 //	go run ./contrib/bench policy [flags]    ten rules: decisions, memory, rebuild and snapshot
 //	go run ./contrib/bench similar [flags]   near-duplicates: what is found, what is taken for one
 //	go run ./contrib/bench hijack [flags]    strangers reached from a hijacked account, others disturbed
+//	go run ./contrib/bench search [flags]    the dashboard of a large journal: searches, the overview, a message
 //	go run ./contrib/bench track [flags]     reading Postfix's log: the parser, and into the journal
+//	go run ./contrib/bench recall [flags]    a message out of 1,000 mailboxes, by IMAP and by doveadm
 //
 // Every command prints tables for people, says how many repetitions it made and their spread, and
 // ends with one line "result name=value ..." for programs. Figures of different runs on a shared
@@ -32,7 +34,7 @@ func main() {
 	}
 }
 
-const benches = "journal, relay, milter, policy, similar, hijack or track"
+const benches = "journal, relay, milter, policy, similar, hijack, track or recall"
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -51,8 +53,12 @@ func run(ctx context.Context, args []string) error {
 		return benchMilter(ctx, args[1:])
 	case "policy":
 		return benchPolicy(ctx, args[1:])
+	case "search":
+		return benchSearch(ctx, args[1:])
 	case "track":
 		return benchTrack(ctx, args[1:])
+	case "recall":
+		return benchRecall(ctx, args[1:])
 	}
 	return fmt.Errorf("%q is not a bench: use %s", args[0], benches)
 }

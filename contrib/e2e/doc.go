@@ -24,6 +24,13 @@
 // mail passes and the log is rotated, repeated and shuffled, with 2,000 recipients for each front, and
 // with SENDGATE_LONG=1 with 20,000; then it compares with what the sink and the mailboxes hold.
 //
+// The dashboard is worked with in Chromium, in front of the demo's mailboxes and a world that refuses in
+// hostile words. Every page is opened in both languages and themes, on a desk and on a phone; the console
+// has to stay empty, no request may leave for another host, and nothing out of a message may become a part
+// of a page. axe-core looks for what keeps people out: it comes from SENDGATE_AXE, a directory, or from
+// npm, and without it the log says that it was not looked. With SENDGATE_SHOTS, a directory, pictures of all
+// pages are written there, which takes minutes.
+//
 // # Failure
 //
 // Without the programs, or without root, under which alone Postfix starts, the tests are skipped

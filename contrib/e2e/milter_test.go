@@ -132,7 +132,7 @@ func (h *holding) takingBack(t *testing.T, boxes *dovecot) {
 		}) {
 			t.Errorf("the timeline has no evidence: %+v", d.Timeline)
 		}
-		if r := h.recall(t, id); r.Overall != "all_success" || r.codes() != "already_recalled already_recalled" {
+		if r := h.recall(t, id); r.Overall != "all_success" || r.codes() != "removed_from_hold removed_from_hold" {
 			t.Errorf("the second recall is %+v", r)
 		}
 	})

@@ -35,7 +35,7 @@ func startPostfix(t *testing.T, boxes *dovecot, relayhost string, more ...string
 	}
 	certFile, keyFile := certificate(t, p.dir, "mx.corp.test")
 	p.certFile = certFile
-	write(t, p.mainCf(boxes, relayhost, keyFile)+strings.Join(more, "\n")+"\n", p.dir, "etc", "main.cf")
+	write(t, withLines(p.mainCf(boxes, relayhost, keyFile), more), p.dir, "etc", "main.cf")
 	write(t, p.masterCf(), p.dir, "etc", "master.cf")
 	p.writeUsers(t, "alice", "bob", "carol", "dave")
 	write(t, "team@corp.test alice@corp.test, bob@corp.test\neveryone@corp.test alice@corp.test, bob@corp.test, carol@corp.test\n", p.dir, "etc", "aliases")
@@ -47,6 +47,21 @@ func startPostfix(t *testing.T, boxes *dovecot, relayhost string, more ...string
 	})
 	p.start(t)
 	return p
+}
+
+// withLines puts lines into a main.cf in place of those that set the same. Every process of Postfix warns of a
+// line that overrides another one, and postlogd, which does so, too, stands still with all others when they do at
+// the start.
+func withLines(mainCf string, more []string) string {
+	for _, line := range more {
+		name, _, _ := strings.Cut(line, " = ")
+		if at := strings.Index(mainCf, "\n"+name+" = "); at >= 0 {
+			end := at + 1 + strings.Index(mainCf[at+1:], "\n")
+			mainCf = mainCf[:at] + mainCf[end:]
+		}
+		mainCf += line + "\n"
+	}
+	return mainCf
 }
 
 // start runs Postfix on its directory, also after stop.
