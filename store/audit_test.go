@@ -13,6 +13,7 @@ import (
 
 func TestAuditLinksWhatWasDone(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
 	var group sync.WaitGroup
 	for i := range 40 {
 		group.Go(func() {
@@ -70,6 +71,7 @@ func TestAuditShowsWhatWasTamperedWith(t *testing.T) {
 	} {
 		t.Run(c.outcome, func(t *testing.T) {
 			s := mustOpen(t, t.TempDir())
+			defer mustClose(t, s)
 			for range 5 {
 				if err := s.Audit(AuditEntry{Time: time.Now(), Act: "recall", Actor: "api:a"}); err != nil {
 					t.Fatal(err)
@@ -91,6 +93,7 @@ func TestAuditShowsWhatWasTamperedWith(t *testing.T) {
 
 func TestKeptNamesAndDrop(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
 	for _, name := range []string{"user/b", "user/a", "session/a"} {
 		if err := s.Keep(name, []byte("x")); err != nil {
 			t.Fatal(err)
