@@ -3,10 +3,12 @@ package gateway
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/demo"
+	"github.com/sendgate/sendgate/gateway/mailbox"
 	"github.com/sendgate/sendgate/gateway/milter"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/gateway/web"
@@ -18,6 +20,21 @@ const DemoToken = "demo"
 
 // AddDemoUser lets the demo's administrator in: "admin", with DemoToken as password.
 func (g *Gateway) AddDemoUser() error { return g.desk.Provide("admin", DemoToken, "admin") }
+
+// DemoMailboxes lets the demo take mail out of the mailboxes of its mail server, in the name of their owners. It
+// writes their password into the data directory.
+func (c *Config) DemoMailboxes(imapAddr string) error {
+	var m mailbox.Config
+	m.SetDefaults()
+	m.Name, m.Domains = "demo", []string{"@" + demo.Domain}
+	m.IMAP.Address, m.IMAP.TLS, m.IMAP.Auth, m.IMAP.Login = imapAddr, mailbox.TLSNone, mailbox.AuthService, "%u"
+	m.IMAP.PasswordFile = filepath.Join(c.Store.Dir, "imap-password")
+	c.Mailboxes = []mailbox.Config{m}
+	if err := os.MkdirAll(c.Store.Dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(m.IMAP.PasswordFile, []byte(demo.Password+"\n"), 0o600)
+}
 
 // DemoConfig is the configuration of "sendgate demo": everything on loopback, its data in dir, and
 // the demo's own mail server as upstream. Holds and retries are short, so that there is something to

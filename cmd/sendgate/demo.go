@@ -66,6 +66,9 @@ func runDemo(ctx context.Context, at demoAddresses, data string, out io.Writer) 
 		return err
 	}
 	cfg := gateway.DemoConfig(data, behind.SMTPAddr())
+	if err := cfg.DemoMailboxes(behind.IMAPAddr()); err != nil {
+		return err
+	}
 	cfg.Relay.Listen[0].Address, cfg.API.Listen = at.smtp, at.http
 	if cfg.Milter.Listen[0].Address = at.milter; at.milter == "" {
 		cfg.Milter.Listen = nil
