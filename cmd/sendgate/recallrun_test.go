@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,4 +135,54 @@ func TestRecallOnARunningGateway(t *testing.T) {
 	if out, err := ask("recalls", "stats"); err != nil || !strings.Contains(out, "wrong file") {
 		t.Errorf("stats: %v\n%s", err, out)
 	}
+}
+
+// What has been delivered is taken out of the demo's real mailbox, unread, and put back.
+func TestRecallOutOfTheDemosMailbox(t *testing.T) {
+	server := runningDemo(t)
+	ask := func(v any, args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if err := run(t.Context(), append(args, "--server", server, "--token", gateway.DemoToken, "--lang", "en"), nil, &out, &errs); err != nil {
+			t.Fatalf("%v: %v\n%s%s", args, err, &out, &errs)
+		}
+		if v != nil {
+			if err := json.Unmarshal(out.Bytes(), v); err != nil {
+				t.Fatalf("%v: %v\n%s", args, err, &out)
+			}
+		}
+		return out.String()
+	}
+	var held web.MessageList
+	ask(&held, "messages", "state:held", "to:@corp.example", "--json")
+	if len(held.Messages) == 0 {
+		t.Fatal("no internal mail is held")
+	}
+	id := held.Messages[0].ID
+	shown := func(state string) (m web.MessageDetail) {
+		t.Helper()
+		late := time.After(30 * time.Second)
+		for {
+			m = web.MessageDetail{}
+			ask(&m, "show", id, "--json")
+			if slices.ContainsFunc(m.Recipients, func(r web.Recipient) bool { return string(r.State) == state }) {
+				return m
+			}
+			select {
+			case <-late:
+				t.Fatalf("no recipient is %s: %+v", state, m.Recipients)
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+	ask(nil, "release", id)
+	shown("delivered_mailbox")
+	if out := ask(nil, "recall", id, "--reason", "wrong file", "--wait"); !strings.Contains(out, "taken out of the mailbox") {
+		t.Fatalf("recall: %s", out)
+	}
+	shown("recalled")
+	var list web.RecallList
+	ask(&list, "recalls", "--json")
+	ask(nil, "recalls", "restore", list.Recalls[0].ID)
+	shown("delivered_mailbox")
 }
