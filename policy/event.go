@@ -68,7 +68,12 @@ const (
 	CampaignDecided Kind = "campaign_decided"
 	ConfigChanged   Kind = "config_changed"
 	Login           Kind = "login"
-	Dequeued        Kind = "dequeued" // a queue behind us removed its file: nothing more comes under QueueID
+	// The rules are bypassed from BypassStarted until its Until or BypassEnded; both stand in a timeline of their
+	// own. Rule is BypassSuspensions where suspended accounts may send, too.
+	BypassStarted Kind = "bypass_started"
+	BypassEnded   Kind = "bypass_ended"
+	Dequeued      Kind = "dequeued" // a queue behind us removed its file: nothing more comes under QueueID
+	Erased        Kind = "erased"   // a person was taken out of the message: what is stored of it was rewritten
 )
 
 // Kinds lists every kind there is, decisions first.
@@ -77,7 +82,11 @@ var Kinds = []Kind{
 	Refused, NeverQueued, HandedOver, Queued, Deferred, DeliveredMailbox, RelayedRemote, Expanded,
 	Bounced, Expired, AsyncBounced, Blocked, RecallRequested, RecallApproved, RecallOutcome, RecallEnded, Restored, ForwardedSeen,
 	ReadSeen, Unknown, Notified, Suspended, Unsuspended, Boosted, Overridden, UsageReset, CampaignDecided, ConfigChanged, Login, Dequeued,
+	BypassStarted, BypassEnded, Erased,
 }
+
+// BypassSuspensions stands in a BypassStarted that lifts suspensions, too.
+const BypassSuspensions = "suspensions"
 
 // Decision reports whether the kind is a decision rather than an observation.
 func (k Kind) Decision() bool {
@@ -130,6 +139,9 @@ type Event struct {
 	Amount  int64  `cbor:"20,keyasint,omitempty" json:"amount,omitempty"`
 	// Copies are what a recall has taken out of mailboxes.
 	Copies []MailCopy `cbor:"21,keyasint,omitempty" json:"copies,omitempty"`
+	// Mechanism and Program say of a Login how it was made: see [SignIn].
+	Mechanism string `cbor:"24,keyasint,omitempty" json:"mechanism,omitempty"`
+	Program   string `cbor:"25,keyasint,omitempty" json:"program,omitempty"`
 }
 
 // Concerns reports whether the event is about recipient i.

@@ -29,6 +29,20 @@ type Finding struct {
 	Detail   Label  `cbor:"16,keyasint,omitzero" json:"detail,omitzero"` // where numbers do not say it
 }
 
+// FoundSimilar is the kind of the findings about near-duplicates, whose key is the id of the campaign.
+const FoundSimilar = "similar"
+
+// Campaign is the id of the campaign that the finding is about, empty when it is about none.
+func (f Finding) Campaign() string {
+	if f.Kind != FoundSimilar {
+		return ""
+	}
+	if id, err := ParseID(f.Key); err != nil || id.IsZero() {
+		return ""
+	}
+	return f.Key
+}
+
 // Text is the finding in words for people.
 func (f Finding) Text() Label {
 	if f.Detail != (Label{}) {

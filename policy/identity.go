@@ -1,12 +1,23 @@
 package policy
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 )
 
+// A SignIn is an authentication that a front has seen, or that was refused.
+type SignIn struct {
+	Identity  string // whom it is about: the login is only claimed where it was refused
+	Client    netip.Addr
+	Mechanism string // of SASL, as PLAIN; empty when it is not known
+	Program   string // what the client calls itself (EHLO)
+	Reply     string // with which it was refused, empty for a success
+}
+
 // An Identity is a person or a program that sends: one login, all of its addresses, and what it may do.
 type Identity struct {
+	// Login is the SASL login, as the mail server knows it. Addresses are the sender addresses that belong to it; Groups are named in rules.
 	Login     string   `yaml:"login"`
 	Addresses []string `yaml:"addresses"`
 	Groups    []string `yaml:"groups"`

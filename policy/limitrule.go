@@ -74,13 +74,18 @@ const (
 // A LimitRule bounds how much may be sent. Every limit that matches a message counts it; an exceeded
 // one acts. All are tested before any takes.
 type LimitRule struct {
-	Name   string `yaml:"name"`
-	Match  Match  `yaml:"match"`
-	Key    Key    `yaml:"key"`
-	Unit   Unit   `yaml:"unit"`
-	Limit  int64  `yaml:"limit"`
-	Per    Per    `yaml:"per"`  // "message", or the length of the window
-	Warn   int    `yaml:"warn"` // percent of the limit from which it is told; 0 never
+	// Name stands in explanations, logs and metrics; usage is kept under it.
+	Name  string `yaml:"name"`
+	Match Match  `yaml:"match"`
+	// Key is whose use is counted together: identity, sender_domain, network, recipient_domain, destination (by MX) or gateway.
+	Key Key `yaml:"key"`
+	// Unit is what is counted: messages, recipients, external_recipients, internal_recipients, first_time_recipients, visible_recipients (To and Cc) or bytes.
+	Unit Unit `yaml:"unit"`
+	// Limit is the largest sum that is still within it.
+	Limit int64 `yaml:"limit"`
+	Per   Per   `yaml:"per"`  // "message", or the length of the window
+	Warn  int   `yaml:"warn"` // percent of the limit from which it is told; 0 never
+	// Action is what becomes of a message that exceeds it: hold, pace, approval, defer, reject, route, tag or log.
 	Action Action `yaml:"action"`
 	// Burst is how many units may go at once, with pace.
 	Burst int64 `yaml:"burst"`
@@ -90,8 +95,9 @@ type LimitRule struct {
 	Upstream        string        `yaml:"upstream"` // with route
 	Field           string        `yaml:"field"`    // with tag: "Name: value"
 	// Code and Status replace those of the reply, with defer and reject.
-	Code    int    `yaml:"code"`
-	Status  string `yaml:"status"`
+	Code   int    `yaml:"code"`
+	Status string `yaml:"status"`
+	// OnError is what a message gets when the rule cannot be applied: open (it passes), closed (451) or hold.
 	OnError string `yaml:"on_error"`
 	Shadow  bool   `yaml:"shadow"` // only say what it would have done
 }

@@ -65,8 +65,10 @@ func DefaultConfig() Config {
 // A Rule names some mail and says what happens to it. For each recipient the first rule that
 // matches and has the action decides; a message is held as long as its longest recipient asks.
 type Rule struct {
-	Name   string        `yaml:"name"`
-	Match  Match         `yaml:"match"`
+	// Name stands in explanations, logs and metrics.
+	Name  string `yaml:"name"`
+	Match Match  `yaml:"match"`
+	// Action is what becomes of a message that matches: hold.
 	Action Action        `yaml:"action"`
 	For    time.Duration `yaml:"for"`    // with hold
 	Shadow bool          `yaml:"shadow"` // only say in the log what it would have done
@@ -76,10 +78,12 @@ type Rule struct {
 type Match struct {
 	// Senders and Recipients hold addresses ("a@corp.example"), domains ("@corp.example"), domains
 	// with everything below ("@.corp.example") or the null sender ("<>").
-	Senders    []string       `yaml:"senders"`
-	Groups     []string       `yaml:"groups"` // of the sending identity
-	Networks   []netip.Prefix `yaml:"networks"`
-	Recipients []string       `yaml:"recipients"`
+	Senders []string `yaml:"senders"`
+	Groups  []string `yaml:"groups"` // of the sending identity
+	// Networks are those of the client; IPv6 and IPv4.
+	Networks []netip.Prefix `yaml:"networks"`
+	// Recipients are forms as in Senders; one recipient of the message is enough.
+	Recipients []string `yaml:"recipients"`
 	// Headers asks for fields with these values, without regard to case; "*" is any value. Fields
 	// are believed from trusted clients only.
 	Headers map[string]string `yaml:"headers"`

@@ -33,6 +33,7 @@ var targets = map[Kind]State{
 	Restored: "", ForwardedSeen: "", ReadSeen: "", Unknown: StateUnknown, Notified: "",
 	Suspended: "", Unsuspended: "", Boosted: "", ConfigChanged: "", Login: "", Dequeued: "",
 	ApprovalRequested: StateApprovalPending, Overridden: "", UsageReset: "", CampaignDecided: "",
+	BypassStarted: "", BypassEnded: "", Erased: "",
 }
 
 func TestEveryKindLeadsToItsState(t *testing.T) {

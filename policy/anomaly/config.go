@@ -12,6 +12,7 @@ import (
 //
 // Enabled, Shadow, Field, Pace and Review are for who carries out what the Watch says; it does not look at them.
 type Config struct {
+	// Enabled compares what a sender does with what he used to do.
 	Enabled bool `yaml:"enabled"`
 	// Shadow only says what would follow.
 	Shadow bool   `yaml:"shadow"`
@@ -57,6 +58,7 @@ type Pacing struct {
 // Review is how long mail waits for a person at stage hold, and what becomes of it then:
 // [policy.ExpiryReturn] or [policy.ExpiryRelease].
 type Review struct {
+	// Expires is how long mail waits for a person; OnExpiry says what becomes of it then: return or release.
 	Expires  time.Duration `yaml:"expires"`
 	OnExpiry string        `yaml:"on_expiry"`
 }

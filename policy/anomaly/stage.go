@@ -20,6 +20,7 @@ func (s Stage) String() string { return stageNames[min(s, Suspend)] }
 
 // Stages are the scores from which on a stage is reached.
 type Stages struct {
+	// Log, Tag, Pace, Hold and Suspend are the scores from which each stage holds; 0 leaves a stage out.
 	Log     int `yaml:"log"`
 	Tag     int `yaml:"tag"`
 	Pace    int `yaml:"pace"`

@@ -37,6 +37,7 @@ type Threshold struct {
 
 // Spread says how far one text reaches before several accounts are taken for hijacked.
 type Spread struct {
+	// Senders is how many accounts have to send the same text for an alarm.
 	Senders    int `yaml:"senders"`
 	Recipients int `yaml:"recipients"` // of each of them, in 24 hours
 }
