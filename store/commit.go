@@ -27,6 +27,8 @@ type pendingChange struct {
 	fresh    *freshRows // prepared by the caller, for the first change of a message
 	events   []byte     // encoded
 	moved    counts     // by how much it moves the counts of its hour
+	entered  []moved    // states in which the message waits
+	left     []moved
 	done     chan struct{}
 	revision uint64
 	err      error
@@ -47,6 +49,7 @@ func (p *pendingChange) size() int {
 //
 // The context is looked at only until the change is handed to the committer.
 func (s *Store) Commit(ctx context.Context, c Change) (revision uint64, err error) {
+	begun := time.Now()
 	p, err := s.prepare(c)
 	if err == nil {
 		err = ctx.Err() // or else it would be left to chance whether it is still taken
@@ -72,6 +75,9 @@ func (s *Store) Commit(ctx context.Context, c Change) (revision uint64, err erro
 	}
 	if c.Body != nil && (p.err == nil || errors.Is(p.err, ErrFailed)) {
 		c.Body.settled = true
+	}
+	if s.cfg.Took != nil && p.err == nil {
+		s.cfg.Took(time.Since(begun))
 	}
 	return p.revision, p.err
 }
@@ -283,6 +289,7 @@ func (s *Store) commitBatch(b *batch) {
 		finishAll(b.changes, fmt.Errorf("commit: %w", err))
 		return
 	}
+	s.waiting.enter(b)
 	if err := b.txn.Commit(); err != nil {
 		s.fail(fmt.Errorf("batch %d: %w", b.number, err))
 	}
@@ -295,6 +302,7 @@ func (s *Store) concludeBatch(b *batch) {
 	if err == nil {
 		s.lastBatch.Store(b.number)
 		s.counted(b)
+		s.waiting.settle(b)
 		s.stats.batches.Add(1)
 		s.stats.commits.Add(uint64(len(b.changes)))
 		s.hub.publish(b.records, b.octets)

@@ -19,6 +19,10 @@ type Config struct {
 	// after the last recipient reached an end.
 	EventsFor time.Duration `yaml:"events_for"`
 	BodiesFor time.Duration `yaml:"bodies_for"`
+	// MaxSize is what the journal may take on disk, in MiB; 0 has no bound. Above it the oldest bodies of mail that is
+	// done with are deleted before their time, then the oldest messages with their events; what sendgate still has to
+	// act on never, and no message of the last 24 hours. See retentionbound.go.
+	MaxSize int64 `yaml:"max_size_mib"`
 	// MinFree is the free space, in MiB, below which nothing is accepted. The store keeps more when
 	// the engine may need more for its memory tables and for compaction: from 192 MiB for an empty
 	// journal to some 500 for a big one under load.
@@ -28,7 +32,13 @@ type Config struct {
 	Node string           `yaml:"-"`
 	Now  func() time.Time `yaml:"-"`
 	Log  *zap.Logger      `yaml:"-"`
+	// Took is told how long each change took from [Store.Commit] until it was durable; nil tells nobody. It
+	// must be quick and safe for concurrent use.
+	Took func(time.Duration) `yaml:"-"`
 }
+
+// minMaxSize is what the engine needs in any case, in MiB, with some mail.
+const minMaxSize = 512
 
 // DefaultConfig keeps events for 90 days and bodies for 72 hours.
 func DefaultConfig() Config {
@@ -51,6 +61,9 @@ func (c *Config) Validate() error {
 	}
 	if c.BodiesFor < 0 || c.BodiesFor > c.EventsFor {
 		faults.Add("bodies_for", c.BodiesFor, "must be between 0s and events_for (%v)", c.EventsFor)
+	}
+	if c.MaxSize != 0 && c.MaxSize < minMaxSize {
+		faults.Add("max_size_mib", fmt.Sprint(c.MaxSize), "must be 0 for no bound, or at least %d", minMaxSize)
 	}
 	if c.MinFree < 64 {
 		faults.Add("min_free_mib", fmt.Sprint(c.MinFree), "must be at least 64")

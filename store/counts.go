@@ -133,7 +133,7 @@ func (s *Store) recount(messages [][]byte) error {
 	for _, k := range messages {
 		m, err := s.Message(lastID(k))
 		if err != nil {
-			return fmt.Errorf("recount: %w", err)
+			continue // a repair names what cannot be read
 		}
 		hour := hourOf(m.ID)
 		if s.counts[hour] == nil {

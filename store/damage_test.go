@@ -106,7 +106,7 @@ func refused(t *testing.T, dir string) string {
 			t.Fatalf("open: %v, want ErrDamaged", err)
 		}
 		text = err.Error()
-		if want := `"sendgate repair --data ` + dir + `"`; !strings.Contains(text, want) {
+		if want := `"sendgate store repair --data ` + dir + `"`; !strings.Contains(text, want) {
 			t.Errorf("%s\ndoes not name the command %s", text, want)
 		}
 	}

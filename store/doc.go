@@ -41,11 +41,30 @@
 // oldest. A clock that has jumped prunes nothing. The value log is brought down after that; see
 // garbage.go.
 //
+// Above Config.MaxSize what is oldest goes before its time: bodies first, then messages; see retentionbound.go.
+//
+// # Backups
+//
+// [Store.Backup] writes all of the journal as one batch has left it, while mail goes on; see backupfile.go for the
+// format. [Restore] makes a journal of it in an empty directory. What was waiting then waits for a person, because it may
+// have been sent since. [Verify] reads everything in a journal that is not open and holds it against each other.
+//
+// # Schemas
+//
+// The rows have had two schemas. An older one is brought to the newest at the start, goes on where it was cut off by
+// a kill -9, and cannot be read by the older sendgate then; a newer one is refused with [ErrNewerSchema]. See migrate.go.
+//
+// # Erasure
+//
+// [Store.Redact] is the one exception to a journal in which nothing changes: it takes a person out of what is stored of a
+// message that is over, with its indexes, and deletes its body. Batches stay whole.
+//
 // # Concurrency
 //
 // All methods are safe for concurrent use; Close waits for who is reading. The committer owns the
 // batch number and writes rows and indexes; retention takes turns with it. Readers see whole
-// batches, of a large change (see large.go) the rows of recipients before the rest.
+// batches, of a large change (see large.go) the rows of recipients before the rest. What waits is in memory, too, as
+// ids by state (waiting.go): a search for it, and its count, cost what there is, not what there has been.
 //
 // # Keys
 //
@@ -61,10 +80,10 @@
 //	d<time><id>         due: sendgate has to act at this time
 //	k<time><id>         the last recipient reached its end at this time: the body is kept a while
 //	x<kind><term>0<id>  index: f,F sender, t,T recipient (address, domain), p identity, i Message-ID, a what it answers,
-//	                    q queue id, s state, w subject word or CJK bigram; n kind of an event
-//	                    in a timeline that is no message
+//	                    q queue id, c campaign, s state, w subject word or CJK bigram, d received at
+//	                    another time than its id says; n kind of an event in a timeline that is no message
 //	a<number>           audit entry
-//	M<name>             schema version, known gaps, notes of retention
+//	M<name>             schema version, how far a migration has come, known gaps, notes of retention
 //	z<number>           filler that expires at once; see garbage.go
 //
 // Ids are ULIDs, so that the m rows are the index by time and every index lists its messages in

@@ -134,7 +134,7 @@ func explainOpen(cfg Config, err error) error {
 		return fmt.Errorf("open store in %s: the encryption key is not the one it was made with: set store.encryption_key_file to that key (encryption cannot be switched on or off later). If it is the one, %s is damaged",
 			cfg.Dir, filepath.Join(cfg.Dir, engineDir, badger.KeyRegistryFileName))
 	}
-	return fmt.Errorf("%w: the engine cannot open %s: %v. Restore a backup, or try \"sendgate repair --data %s\"", ErrDamaged, cfg.Dir, err, cfg.Dir)
+	return fmt.Errorf("%w: the engine cannot open %s: %v. Restore a backup, or try \"sendgate store repair --data %s\"", ErrDamaged, cfg.Dir, err, cfg.Dir)
 }
 
 // engineLog gives Badger's own messages to ours, one level down: they are about the engine.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -31,13 +30,14 @@ const (
 	minGarbage    = 256 << 20
 	nearlyDead    = 0.9
 	partlyDead    = 0.4
+	littleDead    = 0.1 // where the size is bounded: see retentionbound.go
 	flushPatience = 30 * time.Second
 	compactTries  = 3
 )
 
 func (s *Store) garbageLoop() {
 	s.every(collectEvery, func(ctx context.Context) {
-		if err := s.collect(ctx, minGarbage); err != nil && ctx.Err() == nil {
+		if err := errors.Join(s.bound(ctx), s.collect(ctx, minGarbage)); err != nil && ctx.Err() == nil {
 			s.cfg.Log.Warn("value log", zap.Error(err))
 		}
 	})
@@ -57,13 +57,18 @@ func (s *Store) collect(ctx context.Context, least int64) error {
 	if err != nil {
 		return err
 	}
-	garbage := s.garbage.Load()
-	if s.full.Load() {
+	garbage, shed, dead := s.garbage.Load(), s.bounded.shed.Load(), partlyDead
+	switch over, err := s.over(); {
+	case err != nil:
+		return err
+	case over:
+		least, dead = min(least, s.cfg.MaxSize<<20/boundStep), littleDead
+	case s.full.Load():
 		least = min(least, valueLogSize) // this may be what fills the disk
-	} else {
+	default:
 		least = max(least, log/4, s.tableSize()/4)
 	}
-	if garbage < least || !s.enough() {
+	if garbage+shed < least || !s.enough() {
 		return nil
 	}
 	start := time.Now()
@@ -71,7 +76,8 @@ func (s *Store) collect(ctx context.Context, least int64) error {
 		return err
 	}
 	s.lessGarbage(garbage)
-	if err := errors.Join(s.rewriteValueLog(ctx, partlyDead), s.sweepOrphans(ctx)); err != nil {
+	s.bounded.shed.Add(-shed)
+	if err := errors.Join(s.rewriteValueLog(ctx, dead), s.sweepOrphans(ctx)); err != nil {
 		return err
 	}
 	after, err := s.valueLogUse()
@@ -263,12 +269,7 @@ func (s *Store) tableSize() (octets int64) {
 // valueLogUse is what the value log takes on disk; its newest file is longer than that.
 func (s *Store) valueLogUse() (octets int64, err error) {
 	files, err := s.engineFiles("*.vlog")
-	for _, f := range files {
-		if st, ok := f.Sys().(*syscall.Stat_t); ok {
-			octets += st.Blocks * 512
-		}
-	}
-	return octets, err
+	return onDisk(files), err
 }
 
 // gone reports whether none of the files is there any more.

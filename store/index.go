@@ -21,6 +21,9 @@ func indexEntries(m *Message, rows []Recipient) [][]byte {
 		add(indexIdentity, term(strings.ToLower(e.Identity)))
 	}
 	keys = append(keys, recipientEntries(m.ID, rows)...)
+	if receivedFar(m.ID, e.Received) {
+		add(indexFar, "")
+	}
 	if e.MessageID != "" {
 		add(indexMessageID, term(e.MessageID))
 	}

@@ -41,6 +41,8 @@ const (
 	indexRecord          = 'n'
 	indexReference       = 'a'
 	indexIdentity        = 'p'
+	indexCampaign        = 'c'
+	indexFar             = 'd'
 )
 
 // maxTerm bounds a term of an index; longer ones are cut and found by their beginning.

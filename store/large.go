@@ -40,6 +40,7 @@ func (s *Store) writeLarge(b *batch, p *pendingChange) {
 	}
 	defer s.written(room)
 	key := intentKey(b.number)
+	s.waiting.enter(b)
 	err := s.keepIntent(key, in)
 	if err == nil {
 		err = s.applyIntent(key, in.Mutations)

@@ -45,6 +45,9 @@ func (s *Store) postingsOf(prefix []byte) (ids []policy.ID, err error) {
 // InState calls fn for every message that has a recipient in a state, oldest first, until fn returns
 // false. fn may read the store; what it commits shows in a later call.
 func (s *Store) InState(ctx context.Context, state policy.State, fn func(policy.ID) bool) error {
+	if waits(state) {
+		return s.eachWaiting(ctx, state, fn)
+	}
 	return s.view(func(txn *badger.Txn) error {
 		prefix := termPrefix(indexState, string(state))
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
@@ -59,6 +62,24 @@ func (s *Store) InState(ctx context.Context, state policy.State, fn func(policy.
 		}
 		return nil
 	})
+}
+
+func (s *Store) eachWaiting(ctx context.Context, state policy.State, fn func(policy.ID) bool) error {
+	if err := s.door.enter(); err != nil {
+		return err
+	}
+	defer s.door.leave()
+	for _, chunk := range s.waiting.settled(state).chunks {
+		for _, id := range chunk {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if !fn(id) {
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 // Keep stores a small value of a part of sendgate, such as how far it has read a log, under a name of

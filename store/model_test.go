@@ -243,7 +243,9 @@ var (
 	modelSenders    = []string{"", "alice@corp.example", "Bob@Corp.Example", `"odd one"@corp.example`, "王@例子.example"}
 	modelRecipients = []string{"carol@example.org", "dave@example.net", "erin@sub.example.org", "postmaster", "李@例子.example"}
 	modelWords      = []string{"invoice", "Quarterly", "会议通知", "日本語テスト", "re", "2026", "straße"}
-	modelQueueIDs   = []string{"4bXyzQ0", "ABCDEF1", strings.Repeat("Q", 200)}
+	// How far a message may be received from when its id was made.
+	modelSkews    = []time.Duration{0, 0, 0, time.Second, -time.Minute, 119 * time.Minute, -119 * time.Minute}
+	modelQueueIDs = []string{"4bXyzQ0", "ABCDEF1", strings.Repeat("Q", 200)}
 )
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
@@ -271,7 +273,7 @@ func (r *modelRun) changes() (changes []Change) {
 func (r *modelRun) accept() Change {
 	id := r.s.NewID()
 	e := &policy.Envelope{
-		Received: r.now(), Front: policy.Relay, Direction: policy.Outbound, Identity: "x",
+		Received: r.now().Add(pick(r.rnd, modelSkews)), Front: policy.Relay, Direction: policy.Outbound, Identity: "x",
 		Sender:    policy.Address(pick(r.rnd, modelSenders)),
 		Helo:      pick(r.rnd, []string{"client.example", "bad \xff\xfe utf-8"}),
 		Subject:   pick(r.rnd, modelWords) + " " + pick(r.rnd, modelWords),
@@ -498,7 +500,11 @@ func (m *model) commit(c Change) (revision uint64, err error) {
 	if decides(news) {
 		x.row.Revision++
 	}
-	x.summarise(m.now)
+	now := m.now
+	if c.Envelope != nil {
+		now = c.Envelope.Received
+	}
+	x.summarise(now)
 	m.journal = append(m.journal, Record{Message: c.Message, Events: news, Envelope: c.Envelope})
 	return x.row.Revision, nil
 }
@@ -657,7 +663,22 @@ func (m *model) checkIndexes(t *testing.T, s *Store) {
 		ask("state:"+string(st), func(x *modelMessage) bool {
 			return x.row.States[st] > 0 || st == policy.StateRecalled && x.row.States[policy.StateCanceled] > 0 // the label of both
 		})
+		if waits(st) {
+			want := m.selected(m.messages, func(x *modelMessage) bool { return x.row.States[st] > 0 })
+			slices.Reverse(want)
+			if got := s.inState(t, st); !slices.Equal(got, want) {
+				t.Errorf("in state %s:\n got %v\nwant %v", st, got, want)
+			}
+		}
 	}
+	at := m.now.Add(-time.Duration(len(m.messages)%5) * time.Hour).Truncate(time.Second)
+	ask("before:"+at.Format(time.RFC3339), func(x *modelMessage) bool { return x.row.Envelope.Received.Before(at) })
+	ask("after:"+at.Format(time.RFC3339), func(x *modelMessage) bool { return !x.row.Envelope.Received.Before(at) })
+	ask("state:delivering after:"+at.Format(time.RFC3339), func(x *modelMessage) bool {
+		return !x.row.Envelope.Received.Before(at) && slices.ContainsFunc(policy.States, func(st policy.State) bool {
+			return st.Label() == policy.LabelDelivering && x.row.States[st] > 0
+		})
+	})
 	for _, a := range modelSenders {
 		ask(`from:"`+strings.ReplaceAll(policy.Address(a).String(), `"`, "")+`"`, func(x *modelMessage) bool {
 			return !strings.Contains(a, `"`) && x.row.Envelope.Sender.Key() == policy.Address(a).Key()

@@ -95,9 +95,10 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	for _, open := range []func(Config) error{
 		func(c Config) error { _, err := Open(c); return err },
 		func(c Config) error { _, err := Repair(c); return err },
+		func(c Config) error { _, err := Verify(t.Context(), c); return err },
 	} {
 		err := open(testConfig(t, s.cfg.Dir))
-		if !errors.Is(err, ErrNewerSchema) || !strings.Contains(err.Error(), "has schema 99, this sendgate knows up to 1: install the newer version again") {
+		if !errors.Is(err, ErrNewerSchema) || !strings.Contains(err.Error(), "has schema 99, this sendgate knows up to 2: install the newer version again") {
 			t.Errorf("%v", err)
 		}
 	}

@@ -18,6 +18,7 @@ type freshRows struct {
 	mutations []mutation
 	revision  uint64
 	counts    counts
+	entered   []moved
 	envelope  *policy.Envelope // a copy for subscribers
 	octets    int              // what the copy takes about, as it is encoded
 }
@@ -53,6 +54,11 @@ func newFreshRows(c *Change) (*freshRows, error) {
 	m.end(env.Received)
 
 	f := &freshRows{revision: m.Revision, counts: countsOf(&m), mutations: make([]mutation, 0, 16+3*len(rows))}
+	for st := range m.States {
+		if waits(st) {
+			f.entered = append(f.entered, moved{st, m.ID})
+		}
+	}
 	put := func(k, v []byte) { f.mutations = append(f.mutations, mutation{key: k, value: v}) }
 	put(idKey(keyMessage, m.ID), encode(&m))
 	for i := range rows {
@@ -89,6 +95,11 @@ func eventEntries(id policy.ID, events []policy.Event) (keys [][]byte) {
 		if e.Key != "" {
 			keys = append(keys, seenKey(id, e.Key))
 		}
+		for i := range e.Findings {
+			if c := e.Findings[i].Campaign(); c != "" {
+				keys = append(keys, indexKey(indexCampaign, term(c), id))
+			}
+		}
 	}
 	return keys
 }
@@ -118,7 +129,7 @@ func (s *Store) projectRows(w *writer, p *pendingChange) error {
 		return fmt.Errorf("%w: there is a message with this id", ErrConflict)
 	case p.fresh != nil:
 		w.staged = append(w.staged, p.fresh.mutations...)
-		p.revision, p.moved = p.fresh.revision, p.fresh.counts
+		p.revision, p.moved, p.entered = p.fresh.revision, p.fresh.counts, p.fresh.entered
 		return nil
 	case !known && decides(p.change.Events):
 		return err
@@ -172,21 +183,33 @@ func (s *Store) update(w *writer, m *Message, p *pendingChange) error {
 		w.set(recipientKey(m.ID, i), encode(&rows[i]))
 	}
 	w.set(idKey(keyMessage, m.ID), encode(m))
-	for st := range states {
-		if m.States[st] == 0 {
-			w.delete(indexKey(indexState, string(st), m.ID))
-		}
-	}
-	for st := range m.States {
-		if states[st] == 0 {
-			w.set(indexKey(indexState, string(st), m.ID), nil)
-		}
-	}
+	p.left, p.entered = moveStates(w, m, states)
 	w.moveTime(keyDue, due, m.Due, m.ID)
 	if m.BodySize > 0 {
 		w.moveTime(keyFinal, ended, m.Ended, m.ID)
 	}
 	return nil
+}
+
+// moveStates brings the index of states up to date, and says where the message waits no more, and where it does now.
+func moveStates(w *writer, m *Message, before map[policy.State]int) (left, entered []moved) {
+	for st := range before {
+		if m.States[st] == 0 {
+			w.delete(indexKey(indexState, string(st), m.ID))
+			if waits(st) {
+				left = append(left, moved{st, m.ID})
+			}
+		}
+	}
+	for st := range m.States {
+		if before[st] == 0 {
+			w.set(indexKey(indexState, string(st), m.ID), nil)
+			if waits(st) {
+				entered = append(entered, moved{st, m.ID})
+			}
+		}
+	}
+	return left, entered
 }
 
 // moveTime replaces an entry of an index by time; there is none for the zero time.

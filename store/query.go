@@ -13,8 +13,9 @@ import (
 type Query struct {
 	clauses       []clause
 	ids           []policy.ID // from id: with a whole ULID
+	among         *fixedList  // see Among; nil: no bound
 	after, before time.Time   // received in [after, before)
-	identity      string      // see OfIdentity
+	identities    []string    // see OfIdentity; the mail is counted for each of them
 }
 
 // A clause is a disjunction of index terms; a term may stand for all terms that begin with it.
@@ -28,7 +29,7 @@ type clauseTerm struct {
 
 // OfIdentity narrows a query to the mail that is counted for somebody; nothing is for the empty identity.
 func (q Query) OfIdentity(identity string) Query {
-	q.identity = identity
+	q.identities = append(slices.Clip(q.identities), identity)
 	return q.and(clause{{kind: indexIdentity, term: term(strings.ToLower(identity))}})
 }
 
@@ -41,19 +42,27 @@ func (q Query) OfDomains(domains []string) Query {
 	return q.and(c)
 }
 
+// Among narrows a query to some messages. It finds what is the same for each of them with one search.
+func (q Query) Among(ids []policy.ID) Query {
+	list := fixedList(slices.SortedFunc(slices.Values(ids), policy.ID.Compare))
+	q.among = &list
+	return q
+}
+
 func (q Query) and(c clause) Query {
 	q.clauses = append(slices.Clip(q.clauses), c)
 	return q
 }
 
 // queryHelp is part of every error, because the next question is always what would have been right.
-const queryHelp = "use from: to: subject: id: queue: state: before: after: or plain words of the subject"
+const queryHelp = "use from: to: subject: identity: campaign: id: queue: state: before: after: or plain words of the subject"
 
 // ParseQuery reads a query as people type it:
 //
 //	from:alice@corp.example from:alice from:@corp.example   the same for to:
 //	subject:invoice subject:"会议 通知" invoice*               words of the subject; * for any ending
 //	id:01J... id:<message-id@host> queue:4bX...              our id, a Message-ID, a queue id
+//	identity:alice campaign:01K...                           whom it is counted for, a group of near-duplicates
 //	state:held state:delivering state:投递中                  a state, or a label
 //	after:2026-11-01 before:2026-11-21T10:00:00Z after:2h    a day, a time, or so long ago
 //
@@ -87,6 +96,10 @@ func (q *Query) add(name, value string, now time.Time) error {
 		return q.addID(value)
 	case "queue":
 		q.clauses = append(q.clauses, clause{{kind: indexQueueID, term: term(value)}})
+	case "identity":
+		*q = q.OfIdentity(value)
+	case "campaign":
+		return q.addCampaign(value)
 	case "state":
 		return q.addState(value)
 	case "before", "after":
@@ -130,6 +143,16 @@ func (q *Query) addID(value string) error {
 		return fmt.Errorf("id:%s: is neither one of our ids (26 letters and digits) nor a Message-ID (with an @)", value)
 	}
 	q.ids = append(q.ids, id)
+	return nil
+}
+
+// addCampaign asks for the near-duplicates of a campaign. Its id is written in one way only, whatever was typed.
+func (q *Query) addCampaign(value string) error {
+	id, err := policy.ParseID(value)
+	if err != nil {
+		return fmt.Errorf("campaign:%s: is not the id of a campaign (26 letters and digits); \"sendgate campaigns\" lists them", value)
+	}
+	q.clauses = append(q.clauses, clause{{kind: indexCampaign, term: term(id.String())}})
 	return nil
 }
 

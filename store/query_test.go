@@ -78,7 +78,7 @@ var now = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 
 func TestParseQueryFaults(t *testing.T) {
 	for query, want := range map[string]string{
-		"from:":                  "from: has no value; use from: to: subject: id: queue: state: before: after: or plain words of the subject",
+		"from:":                  "from: has no value; use from: to: subject: identity: campaign: id: queue: state: before: after: or plain words of the subject",
 		`to:""`:                  "to: has no value; ",
 		"sender:x":               "sender: is not a field of a query; use from: to: ",
 		"http://x":               "http: is not a field of a query; ",

@@ -151,7 +151,11 @@ func (s *Store) deleteAll(keys [][]byte) error {
 			return err
 		}
 	}
-	return wb.Flush()
+	if err := wb.Flush(); err != nil {
+		return err
+	}
+	s.waiting.forget(keys)
+	return nil
 }
 
 func (s *Store) view(fn func(txn *badger.Txn) error) error {

@@ -35,9 +35,17 @@ type RepairReport struct {
 // Damaged tables are left as they are and what can be read of them goes on being used. It restores
 // nothing. The store must not be open.
 func Repair(cfg Config) (report RepairReport, err error) {
+	if err := restored(cfg.Dir); err != nil {
+		return report, err
+	}
 	if err := cutLogs(cfg); err != nil {
 		return report, err
 	}
+	return repair(cfg)
+}
+
+// repair is Repair of a directory that may have just been restored.
+func repair(cfg Config) (report RepairReport, err error) {
 	s, err := open(cfg)
 	if errors.Is(err, ErrDamaged) {
 		return report, fmt.Errorf("this is beyond repair: %w", err)
@@ -46,7 +54,8 @@ func Repair(cfg Config) (report RepairReport, err error) {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, s.release()) }()
-	if err := s.verifySchema(); err != nil {
+	found, err := s.verifySchema()
+	if err != nil {
 		return report, err
 	}
 	if report.Lost, err = s.finishIntents(); err != nil {
@@ -71,7 +80,7 @@ func Repair(cfg Config) (report RepairReport, err error) {
 		return report, err
 	}
 	s.start(last)
-	if err := s.sweep(); err != nil {
+	if err := errors.Join(s.migrate(found), s.sweep()); err != nil {
 		return report, err
 	}
 	if err := s.inspect(&report); err != nil {
@@ -149,7 +158,7 @@ func (s *Store) settle(id policy.ID, report *RepairReport) error {
 			return err
 		}
 	}
-	events := doubts(rows)
+	events := doubts(rows, "repair", "a part of the journal was lost, in which it may have been sent")
 	if len(report.Lost) == 0 || len(events) == 0 {
 		return nil
 	}
@@ -164,16 +173,14 @@ func (s *Store) deriveIndexes(m *Message, rows []Recipient) error {
 	defer s.rows.Unlock()
 	wb := s.db.NewWriteBatch()
 	defer wb.Cancel()
-	for _, k := range indexEntries(m, rows) {
-		if err := wb.Set(k, nil); err != nil {
-			return err
-		}
+	if err := s.derive(wb, m, rows); err != nil {
+		return err
 	}
 	return wb.Flush()
 }
 
 // doubts repeats what the recipients that wait are waiting for, with the mark of a possible duplicate.
-func doubts(rows []Recipient) (events []policy.Event) {
+func doubts(rows []Recipient, actor, reason string) (events []policy.Event) {
 	type wait struct {
 		kind        policy.Kind
 		until       time.Time
@@ -194,8 +201,7 @@ func doubts(rows []Recipient) (events []policy.Event) {
 			j = len(events)
 			found[w] = j
 			events = append(events, policy.Event{
-				Kind: w.kind, Until: w.until, Reply: w.reply, Rule: w.rule, Actor: "repair", MayBeDuplicate: true,
-				Reason: "a part of the journal was lost, in which it may have been sent",
+				Kind: w.kind, Until: w.until, Reply: w.reply, Rule: w.rule, Actor: actor, MayBeDuplicate: true, Reason: reason,
 			})
 		}
 		events[j].Recipients = append(events[j].Recipients, i)

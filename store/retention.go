@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -162,7 +163,7 @@ func (s *Store) pruneBodies(ctx context.Context, cutoff time.Time) error {
 		if err != nil || len(entries) == 0 {
 			return err
 		}
-		pruned, err := s.pruneSomeBodies(entries)
+		pruned, err := s.pruneSomeBodies(entries, math.MaxInt64)
 		if err != nil {
 			return fmt.Errorf("prune bodies: %w", err)
 		}
@@ -171,8 +172,9 @@ func (s *Store) pruneBodies(ctx context.Context, cutoff time.Time) error {
 	return ctx.Err()
 }
 
-// pruneSomeBodies prunes in one transaction as many of the entries as fit, and tells how many.
-func (s *Store) pruneSomeBodies(entries [][]byte) (pruned int, err error) {
+// pruneSomeBodies prunes in one transaction as many of the entries as fit, until so many octets are gone, and tells
+// how many.
+func (s *Store) pruneSomeBodies(entries [][]byte, most int64) (pruned int, err error) {
 	s.rows.Lock()
 	defer s.rows.Unlock()
 	w := s.newWriter()
@@ -190,7 +192,9 @@ func (s *Store) pruneSomeBodies(entries [][]byte) (pruned int, err error) {
 			return 0, err
 		}
 		octets += n
-		pruned++
+		if pruned++; octets >= most {
+			break
+		}
 	}
 	if err := w.txn.Commit(); err != nil {
 		return 0, err
@@ -251,17 +255,8 @@ func (s *Store) pruneMessages(ctx context.Context, cutoff time.Time) error {
 }
 
 func (s *Store) pruneSomeMessages(ids []policy.ID) error {
-	s.rows.Lock()
-	defer s.rows.Unlock()
-	var doomed [][]byte
-	for _, id := range ids {
-		keys, err := s.messageKeys(id)
-		if err != nil {
-			return fmt.Errorf("prune %s: %w", id, err)
-		}
-		doomed = append(doomed, keys...)
-	}
-	return s.deleteAll(doomed)
+	_, _, err := s.pruneCounted(ids)
+	return err
 }
 
 // messageKeys lists all keys of a message, none when sendgate still has to act on it. They are

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,8 +49,10 @@ func (s *Store) Search(ctx context.Context, q Query, limit int, cursor string) (
 		}
 		top = previous(id)
 	}
+	states := q.waiting()
+	before := s.waiting.view(states)
 	err = s.view(func(txn *badger.Txn) error {
-		lists, err := q.lists(txn)
+		lists, err := q.lists(txn, before, s.waiting.view(states))
 		defer func() {
 			for _, l := range lists {
 				l.close()
@@ -115,7 +118,15 @@ func align(lists []list, at policy.ID) (policy.ID, bool) {
 // time at which it was received.
 const maxReceiving = 2 * time.Hour
 
-// bounds narrows the walk to ids about the times asked for; contains does the rest.
+// farReceiving is how far that time may be without an entry in an index of its own (see window).
+const farReceiving = 2 * time.Second
+
+// receivedFar reports whether a message was received at another time than its id says.
+func receivedFar(id policy.ID, received time.Time) bool {
+	return received.Sub(id.Timestamp()).Abs() > farReceiving
+}
+
+// bounds narrows the walk to ids about the times asked for; window and contains do the rest.
 func (q *Query) bounds(top policy.ID) (policy.ID, policy.ID) {
 	var bottom policy.ID
 	if !q.after.IsZero() {
@@ -137,8 +148,8 @@ func unixMilli(t time.Time) uint64 {
 
 func (q *Query) contains(m *Message) bool {
 	t := m.Envelope.Received
-	return (q.after.IsZero() || !t.Before(q.after)) && (q.before.IsZero() || t.Before(q.before)) &&
-		(q.identity == "" || strings.EqualFold(m.Envelope.Identity, q.identity)) // its term may have been cut
+	return q.hasStates(m) && (q.after.IsZero() || !t.Before(q.after)) && (q.before.IsZero() || t.Before(q.before)) &&
+		!slices.ContainsFunc(q.identities, func(who string) bool { return !strings.EqualFold(m.Envelope.Identity, who) }) // terms may have been cut
 }
 
 // lastPossible sorts after every id.
@@ -162,13 +173,21 @@ type list interface {
 	close()
 }
 
-func (q *Query) lists(txn *badger.Txn) (lists []list, err error) {
+// lists gives what the search walks. before and after are what waited before and after the transaction was opened.
+func (q *Query) lists(txn *badger.Txn, before, after waitingView) (lists []list, err error) {
 	for _, id := range q.ids {
-		lists = append(lists, fixedList(id))
+		lists = append(lists, fixedList{id})
+	}
+	if q.among != nil {
+		lists = append(lists, *q.among)
 	}
 	for _, c := range q.clauses {
 		var u union
 		for _, t := range c {
+			if t.waits() {
+				u = append(u, before[policy.State(t.term)], after[policy.State(t.term)])
+				continue
+			}
 			terms := [][]byte{termPrefix(t.kind, t.term)}
 			if t.prefix {
 				if terms, err = expand(txn, t); err != nil {
@@ -184,7 +203,33 @@ func (q *Query) lists(txn *badger.Txn) (lists []list, err error) {
 	if len(lists) == 0 {
 		lists = append(lists, newPostings(txn, []byte{keyMessage}))
 	}
+	if !q.after.IsZero() || !q.before.IsZero() {
+		lists = append(lists, newWindow(txn, q.after, q.before))
+	}
 	return lists, nil
+}
+
+// waits reports whether a term is a state in which messages wait: their list is in memory.
+func (t *clauseTerm) waits() bool { return t.kind == indexState && waits(policy.State(t.term)) }
+
+// waiting gives the states in which messages wait that the query names.
+func (q *Query) waiting() (states []policy.State) {
+	for _, c := range q.clauses {
+		for i := range c {
+			if c[i].waits() {
+				states = append(states, policy.State(c[i].term))
+			}
+		}
+	}
+	return states
+}
+
+// hasStates reports whether the row has the states that the query asks for; lists in memory may be ahead of it.
+func (q *Query) hasStates(m *Message) bool {
+	return !slices.ContainsFunc(q.clauses, func(c clause) bool {
+		return len(c) > 0 && c[0].kind == indexState &&
+			!slices.ContainsFunc(c, func(t clauseTerm) bool { return m.States[policy.State(t.term)] > 0 })
+	})
 }
 
 // expand lists the term prefixes of an index that begin with a term, jumping over their ids.
@@ -260,12 +305,64 @@ func (u union) close() {
 	}
 }
 
-// fixedList is a single id.
-type fixedList policy.ID
+// A window is the list of what may have been received in a span of time, by the ids: everything in it, and about it
+// only what was received at another time than its id says. Without that a search would have to read all
+// messages of two hours to know that they are none of those asked for.
+type window struct {
+	txn         *badger.Txn
+	first, last policy.ID // between them any message may be meant
+	far         *postings // made when the walk is outside
+}
+
+func newWindow(txn *badger.Txn, after, before time.Time) *window {
+	w := &window{txn: txn, last: lastPossible}
+	if !after.IsZero() {
+		_ = w.first.SetTime(unixMilli(after.Add(-farReceiving)))
+	}
+	if !before.IsZero() {
+		_ = w.last.SetTime(unixMilli(before.Add(farReceiving)))
+	}
+	return w
+}
+
+func (w *window) seek(at policy.ID) (policy.ID, bool) {
+	if at.Compare(w.last) > 0 {
+		if id, ok := w.seekFar(at); ok && id.Compare(w.last) > 0 {
+			return id, true
+		}
+		at = w.last
+	}
+	if at.Compare(w.first) >= 0 {
+		return at, true
+	}
+	return w.seekFar(at)
+}
+
+func (w *window) seekFar(at policy.ID) (policy.ID, bool) {
+	if w.far == nil {
+		w.far = newPostings(w.txn, termPrefix(indexFar, ""))
+	}
+	return w.far.seek(at)
+}
+
+func (w *window) close() {
+	if w.far != nil {
+		w.far.close()
+	}
+}
+
+// fixedList are some ids, the oldest first.
+type fixedList []policy.ID
 
 func (f fixedList) seek(at policy.ID) (policy.ID, bool) {
-	id := policy.ID(f)
-	return id, id.Compare(at) <= 0
+	i, found := slices.BinarySearchFunc(f, at, policy.ID.Compare)
+	switch {
+	case found:
+		return at, true
+	case i == 0:
+		return policy.ID{}, false
+	}
+	return f[i-1], true
 }
 
 func (fixedList) close() {}

@@ -32,6 +32,7 @@ const engineDir = "journal"
 type Store struct {
 	cfg  Config
 	db   *badger.DB
+	key  []byte // of the encryption at rest, nil for none
 	lock *os.File
 	hub  *hub
 
@@ -50,13 +51,16 @@ type Store struct {
 	reserved  atomic.Int64 // octets of free space below which nothing is accepted
 	inFlight  atomic.Int64 // octets that were promised room and are being written
 	garbage   atomic.Int64 // octets of bodies that were deleted and are still on disk, about
+	bounded   bounded
 	failure   atomic.Pointer[error]
 	stats     struct{ batches, commits atomic.Uint64 }
 
-	audit sync.Mutex // entries are linked one after the other
+	audit     sync.Mutex // entries are linked one after the other
+	backingUp sync.Mutex // one backup at a time
 
 	countsMu sync.Mutex
 	counts   map[int64]counts // by hour
+	waiting  waiting
 
 	idMu sync.Mutex
 	ids  *ulid.MonotonicEntropy
@@ -65,6 +69,14 @@ type Store struct {
 // Open opens the journal in cfg.Dir, making it when there is none. Errors to branch on: [ErrLocked],
 // [ErrNewerSchema], [ErrDamaged].
 func Open(cfg Config) (*Store, error) {
+	if err := restored(cfg.Dir); err != nil {
+		return nil, err
+	}
+	return start(cfg)
+}
+
+// start is Open of a directory that may have just been restored.
+func start(cfg Config) (*Store, error) {
 	s, err := open(cfg)
 	if err != nil {
 		return nil, err
@@ -72,7 +84,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.verify(); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	if err := errors.Join(s.loadGarbage(), s.loadCounts(), s.sweep()); err != nil {
+	if err := errors.Join(s.loadGarbage(), s.loadCounts(), s.loadWaiting(), s.sweep()); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
 	go s.commitLoop()
@@ -103,12 +115,13 @@ func open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		cfg: cfg, lock: lock,
+		cfg: cfg, key: key, lock: lock,
 		queue: make(chan *pendingChange, 4*maxBatchChanges),
 		stop:  make(chan struct{}), committed: make(chan struct{}),
 		ids: ulid.Monotonic(ulid.DefaultEntropy(), 0),
 	}
 	s.reserved.Store(cfg.MinFree << 20)
+	s.waiting.reset()
 	if err := s.room(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -206,6 +219,7 @@ type Stats struct {
 	Batches uint64 // transactions, each synced once
 	Commits uint64 // changes in them
 	FreeMiB int64  // free space of the file system
+	Reserve int64  // octets: with less free space nothing is accepted
 	Waiting int    // changes that wait for the committer
 }
 
@@ -214,7 +228,7 @@ func (s *Store) Stats() Stats {
 	free, _ := freeBytes(s.cfg.Dir)
 	return Stats{
 		Batches: s.stats.batches.Load(), Commits: s.stats.commits.Load(),
-		FreeMiB: free >> 20, Waiting: len(s.queue),
+		FreeMiB: free >> 20, Reserve: s.reserved.Load(), Waiting: len(s.queue),
 	}
 }
 

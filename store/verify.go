@@ -16,8 +16,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// schema is the version of the keys and rows. Raise it when an older sendgate could not read them.
-const schema = 1
+// schema is the version of the keys and rows; see migrate.go for what has to be done to raise it.
+const schema = 2
 
 var (
 	schemaKey = []byte{keyMeta, 's'}
@@ -29,7 +29,8 @@ var (
 
 // verify checks that what was written is there: the schema, and every batch up to the mark.
 func (s *Store) verify() error {
-	if err := s.verifySchema(); err != nil {
+	found, err := s.verifySchema()
+	if err != nil {
 		return err
 	}
 	if err := s.verifyTables(); err != nil {
@@ -40,7 +41,7 @@ func (s *Store) verify() error {
 		return err
 	}
 	if len(unreadable) > 0 {
-		return fmt.Errorf("%w: in %s cannot be read: %s. Restore a backup, or give it up with \"sendgate repair --data %s\"",
+		return fmt.Errorf("%w: in %s cannot be read: %s. Restore a backup, or give it up with \"sendgate store repair --data %s\"",
 			ErrDamaged, s.cfg.Dir, strings.Join(unreadable, ", "), s.cfg.Dir)
 	}
 	mark, err := readWatermark(s.cfg.Dir)
@@ -56,14 +57,14 @@ func (s *Store) verify() error {
 	}
 	if len(holes) > 0 {
 		return fmt.Errorf("%w: %s of %d in %s are missing; they were durable and are gone (a failing disk, or a copy of a running store). "+
-			"Restore a backup, or give them up with \"sendgate repair --data %s\"",
+			"Restore a backup, or give them up with \"sendgate store repair --data %s\"",
 			ErrDamaged, describe(holes), max(mark, last), s.cfg.Dir, s.cfg.Dir)
 	}
 	if err := s.verifyBodies(); err != nil {
 		return err
 	}
 	s.start(last)
-	return nil
+	return s.migrate(found)
 }
 
 // maxVerified bounds the tables that are read at the start: some seconds.
@@ -80,7 +81,7 @@ func (s *Store) verifyTables() error {
 		return nil
 	}
 	if err := s.tableDamage(); err != nil {
-		return fmt.Errorf("%w: %w in %s. Restore a backup, or go on with what is left after \"sendgate repair --data %s\"",
+		return fmt.Errorf("%w: %w in %s. Restore a backup, or go on with what is left after \"sendgate store repair --data %s\"",
 			ErrDamaged, err, s.cfg.Dir, s.cfg.Dir)
 	}
 	return nil
@@ -112,7 +113,7 @@ func (s *Store) verifyBodies() error {
 		}
 		r := bodyReader{store: s, id: m.ID, next: m.BodyChunks - 1, left: m.BodySize - int64(m.BodyChunks-1)*chunkSize}
 		if err := r.load(); err != nil {
-			return fmt.Errorf("%w: more may be missing in %s. Restore a backup, or give up what is lost with \"sendgate repair --data %s\"",
+			return fmt.Errorf("%w: more may be missing in %s. Restore a backup, or give up what is lost with \"sendgate store repair --data %s\"",
 				err, s.cfg.Dir, s.cfg.Dir)
 		}
 	}
@@ -124,18 +125,19 @@ func (s *Store) start(last uint64) {
 	s.hub = newHub(last)
 }
 
-func (s *Store) verifySchema() error {
-	return s.db.Update(func(txn *badger.Txn) error {
+// verifySchema gives the schema of what is in the directory, which is made the newest where there is nothing.
+func (s *Store) verifySchema() (found int, err error) {
+	err = s.db.Update(func(txn *badger.Txn) error {
 		item, err := txn.Get(schemaKey)
 		if errors.Is(err, badger.ErrKeyNotFound) {
+			found = schema
 			return txn.Set(schemaKey, []byte(strconv.Itoa(schema)))
 		}
 		if err != nil {
 			return err
 		}
 		return item.Value(func(v []byte) error {
-			found, err := strconv.Atoi(string(v))
-			if err != nil {
+			if found, err = strconv.Atoi(string(v)); err != nil || found < 1 {
 				return fmt.Errorf("%w: its schema is %q", ErrDamaged, v)
 			}
 			if found > schema {
@@ -145,6 +147,7 @@ func (s *Store) verifySchema() error {
 			return nil
 		})
 	})
+	return found, err
 }
 
 // A hole is a run of batches that are missing.
@@ -272,7 +275,7 @@ func readWatermark(dir string) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %s does not hold a number; \"sendgate repair --data %s\" makes it anew", ErrDamaged, filepath.Join(dir, watermarkFile), dir)
+		return 0, fmt.Errorf("%w: %s does not hold a number; \"sendgate store repair --data %s\" makes it anew", ErrDamaged, filepath.Join(dir, watermarkFile), dir)
 	}
 	return n, nil
 }

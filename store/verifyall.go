@@ -1,0 +1,304 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/sendgate/sendgate/policy"
+)
+
+// maxFaults is how many faults are named; all are counted.
+const maxFaults = 100
+
+// A VerifyReport says what there is in a journal, and what is wrong with it.
+type VerifyReport struct {
+	Schema     int // an older one is brought to the newest at the next start
+	FirstBatch uint64
+	LastBatch  uint64
+	Mark       uint64 // batches up to it were promised to be durable
+	Messages   int
+	Waiting    int // messages on which sendgate still has to act
+	Recipients int
+	Records    int // timelines that are no message
+	Events     int
+	Bodies     int
+	BodyOctets int64
+	Audit      uint64
+	Oldest     time.Time // when the oldest message was received
+	Faults     []string  // the first ones, in words
+	FaultCount int
+}
+
+func (v *VerifyReport) fault(format string, args ...any) {
+	if v.FaultCount++; len(v.Faults) < maxFaults {
+		v.Faults = append(v.Faults, fmt.Sprintf(format, args...))
+	}
+}
+
+// Verify reads every batch, row, event and body of a journal that is not open, and holds them against each other.
+// Faults stand in the report; the error is inability. A log torn at its very end is repaired by opening it, as by
+// any start; nothing else is changed.
+func Verify(ctx context.Context, cfg Config) (report VerifyReport, err error) {
+	if err := restored(cfg.Dir); err != nil {
+		return report, err
+	}
+	s, err := open(cfg)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, s.release()) }()
+	if report.Schema, err = s.verifySchema(); err != nil {
+		return report, err
+	}
+	if err := s.tableDamage(); err != nil {
+		report.fault("%v: rows may be missing that are not named here", err)
+	}
+	for _, check := range []func(context.Context, *VerifyReport) error{
+		s.checkBatches, s.checkMessages, s.checkTimelines, s.checkDue, s.checkCounts, s.checkAudit,
+	} {
+		if err := check(ctx, &report); err != nil {
+			return report, err
+		}
+	}
+	return report, nil
+}
+
+// checkBatches looks for missing batches, and for missing events of those that are there.
+func (s *Store) checkBatches(ctx context.Context, v *VerifyReport) error {
+	intents, err := s.keys([]byte{keyIntent})
+	if err != nil {
+		return err
+	}
+	var unfinished uint64
+	mark, err := readWatermark(s.cfg.Dir)
+	if errors.Is(err, ErrDamaged) {
+		v.fault("%v", err)
+	} else if err != nil {
+		return err
+	}
+	holes, last, err := s.holes()
+	if err != nil {
+		return err
+	}
+	for _, key := range intents {
+		if n := binary.BigEndian.Uint64(key[1:]); n > last {
+			unfinished = max(unfinished, n) // finished by the next start
+			if _, err := s.readIntent(key); err != nil {
+				v.fault("batch %d, a large change, cannot be read: %v", n, err)
+			}
+		}
+	}
+	if end := max(last, unfinished); mark > end {
+		holes = append(holes, hole{end + 1, mark})
+	}
+	for _, h := range holes {
+		v.fault("%s: missing", describe([]hole{h}))
+	}
+	v.LastBatch, v.Mark = last, mark
+	return s.eachKey(ctx, keyBatch, func(txn *badger.Txn, item *badger.Item) error {
+		number := binary.BigEndian.Uint64(item.Key()[1:])
+		if v.FirstBatch == 0 {
+			v.FirstBatch = number
+		}
+		return item.Value(func(b []byte) error { return checkBatch(txn, v, number, b) })
+	})
+}
+
+// checkBatch looks for the events that a batch names. Those of a message that was pruned are gone with it.
+func checkBatch(txn *badger.Txn, v *VerifyReport, number uint64, b []byte) error {
+	if len(b) < 8 || (len(b)-8)%idSize != 0 {
+		v.fault("batch %d: its record cannot be read", number)
+		return nil
+	}
+	for position, ids := 0, b[8:]; len(ids) >= idSize; position, ids = position+1, ids[idSize:] {
+		id := policy.ID(ids[:idSize])
+		_, err := txn.Get(eventsKey(id, number, position))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			if _, err = txn.Get(idKey(keyMessage, id)); err == nil {
+				v.fault("batch %d: the events of message %s are missing", number, id)
+			}
+			err = nil
+		}
+		if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkMessages reads every message with its recipients and its body.
+func (s *Store) checkMessages(ctx context.Context, v *VerifyReport) error {
+	return s.eachKey(ctx, keyMessage, func(txn *badger.Txn, item *badger.Item) error {
+		id := lastID(item.Key())
+		v.Messages++
+		if v.Oldest.IsZero() {
+			v.Oldest = id.Timestamp().UTC()
+		}
+		m, err := readMessage(txn, id)
+		if err != nil {
+			v.fault("%v", err)
+			return nil
+		}
+		rows, err := readRecipients(txn, &m)
+		if err != nil {
+			v.fault("message %s: %v", id, err)
+			return nil
+		}
+		v.Recipients += len(rows)
+		if !m.Due.IsZero() {
+			v.Waiting++
+		}
+		sum := m
+		if sum.summarise(rows); !maps.Equal(sum.States, m.States) || !sum.Due.Equal(m.Due) {
+			v.fault("message %s: its row does not agree with those of its recipients", id)
+		}
+		s.checkBody(v, &m)
+		return s.checkIndexes(txn, v, &m, rows)
+	})
+}
+
+func (s *Store) checkBody(v *VerifyReport, m *Message) {
+	if m.BodyChunks == 0 {
+		return
+	}
+	v.Bodies++
+	n, err := io.Copy(io.Discard, &bodyReader{store: s, id: m.ID, left: m.BodySize})
+	if v.BodyOctets += n; err != nil {
+		v.fault("%v", err)
+	}
+}
+
+// checkIndexes looks for the entries by which a message is found. An older schema may lack some.
+func (s *Store) checkIndexes(txn *badger.Txn, v *VerifyReport, m *Message, rows policy.Rows) error {
+	if v.Schema < schema {
+		return nil
+	}
+	missing := 0
+	for _, k := range indexEntries(m, rows) {
+		_, err := txn.Get(k)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			missing++
+		} else if err != nil {
+			return err
+		}
+	}
+	if missing > 0 {
+		v.fault("message %s: %d entries of indexes are missing", m.ID, missing)
+	}
+	return nil
+}
+
+// checkTimelines reads every event.
+func (s *Store) checkTimelines(ctx context.Context, v *VerifyReport) error {
+	var last policy.ID
+	return s.eachKey(ctx, keyEvents, func(txn *badger.Txn, item *badger.Item) error {
+		key := item.Key()
+		if len(key) != 1+idSize+10 {
+			v.fault("events under a key of %d octets", len(key))
+			return nil
+		}
+		id, number := policy.ID(key[1:1+idSize]), binary.BigEndian.Uint64(key[1+idSize:])
+		var events []policy.Event
+		err := item.Value(func(b []byte) error { return decoding.Unmarshal(b, &events) })
+		if err != nil || len(events) == 0 {
+			v.fault("batch %d: the events of %s cannot be read", number, id)
+			return nil
+		}
+		v.Events += len(events)
+		if id == last {
+			return nil
+		}
+		last = id
+		if _, err := txn.Get(idKey(keyMessage, id)); errors.Is(err, badger.ErrKeyNotFound) {
+			v.Records++
+			for i := range events {
+				if k := events[i].Kind; k == policy.Accepted || k == policy.Held {
+					v.fault("message %s: it has events and no row", id)
+					break
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// checkDue holds the timers against the messages: they are what lets mail go.
+func (s *Store) checkDue(ctx context.Context, v *VerifyReport) error {
+	entries := 0
+	err := s.eachKey(ctx, keyDue, func(txn *badger.Txn, item *badger.Item) error {
+		due, id := parseTimeKey(item.Key())
+		if m, err := readMessage(txn, id); err != nil || !m.Due.Equal(due) {
+			v.fault("message %s: there is a timer at %s, and the message does not wait for it", id, due.Format(time.RFC3339))
+		}
+		entries++
+		return nil
+	})
+	if entries < v.Waiting {
+		v.fault("%d messages wait, and there are timers for %d", v.Waiting, entries)
+	}
+	return err
+}
+
+// checkCounts counts the recipients of each hour anew. There may be more in the counts than in messages: pruned ones.
+func (s *Store) checkCounts(ctx context.Context, v *VerifyReport) error {
+	if v.Schema < schema {
+		return nil
+	}
+	if err := s.loadCounts(); err != nil {
+		v.fault("%v", err)
+		return nil
+	}
+	found := map[int64]counts{}
+	err := s.eachKey(ctx, keyMessage, func(txn *badger.Txn, item *badger.Item) error {
+		m, err := readMessage(txn, lastID(item.Key()))
+		if err != nil {
+			return nil // said before
+		}
+		hour := hourOf(m.ID)
+		if found[hour] == nil {
+			found[hour] = counts{}
+		}
+		found[hour].add(countsOf(&m), 1)
+		return nil
+	})
+	for hour, c := range found {
+		for state, n := range c {
+			if kept := s.counts[hour][state]; kept < n {
+				v.fault("hour %s: %d recipients are %s, %d are counted", time.Unix(hour*3600, 0).UTC().Format("2006-01-02 15h"), n, state, kept)
+			}
+		}
+	}
+	return err
+}
+
+func (s *Store) checkAudit(_ context.Context, v *VerifyReport) (err error) {
+	v.Audit, err = s.VerifyAudit()
+	if errors.Is(err, ErrAudit) {
+		v.fault("%v", err)
+		return nil
+	}
+	return err
+}
+
+// eachKey calls fn for every key of a kind. What it keeps of the item it copies.
+func (s *Store) eachKey(ctx context.Context, kind byte, fn func(txn *badger.Txn, item *badger.Item) error) error {
+	return s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := fn(txn, it.Item()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
