@@ -54,7 +54,8 @@ type Listener struct {
 type IDHeader struct {
 	// KeyFile holds the secret, at least 16 octets; empty switches the field off.
 	KeyFile string `yaml:"key_file"`
-	Name    string `yaml:"name"`
+	// Name is that of the field.
+	Name string `yaml:"name"`
 }
 
 // OnError says what becomes of mail when the gateway cannot do its part.

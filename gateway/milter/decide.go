@@ -18,7 +18,7 @@ const actor = "smtp"
 // begin takes MAIL.
 func (s *session) begin(from string, m *gomilter.Modifier) reply {
 	s.mail = s.newTransaction(from, m.Macros["{auth_authen}"], m.Macros["{mail_addr}"])
-	s.mail.signedIn()
+	s.mail.signedIn(m.Macros["{auth_type}"])
 	s.note(m)
 	if !s.asked(s.mail, gomilter.OptNoMailReply) {
 		return reply{}
@@ -115,7 +115,7 @@ func (s *session) end(m *gomilter.Modifier) reply {
 	}
 	t.id, t.decided = s.milter.journal.NewID(), true
 	return s.obey(ctx, t, t.settings.Engine.Decide(ctx, policy.Submission{
-		Time: t.envelope.Received, Envelope: &t.envelope, ID: t.id, Digest: t.digest(), Trusted: true, Header: t.header.values,
+		Time: t.envelope.Received, Envelope: &t.envelope, ID: t.id, Digest: t.digest(), Trusted: true, Header: t.header.Values,
 		Content: t.reading.content(), Head: t.reading.beginning(),
 	}), m)
 }
@@ -183,7 +183,7 @@ func (s *session) returned(ctx context.Context, t *transaction) bool {
 	if k == nil || t.envelope.Login != "" {
 		return false
 	}
-	id, ok := k.find(t.header.values(k.name), t.envelope.Received)
+	id, ok := k.find(t.header.Values(k.name), t.envelope.Received)
 	if !ok {
 		return false
 	}

@@ -48,7 +48,7 @@ func (j *judge) Commit(_ context.Context, c store.Change) (uint64, error) {
 		"sender": string(e.Sender), "login": e.Login, "helo": e.Helo, "subject": e.Subject, "from": e.From,
 		"message id": e.MessageID, "upstream": c.Events[0].Upstream,
 	} {
-		if len(s) > maxText || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		if len(s) > 2048 || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			j.t.Errorf("%s %q", what, s)
 		}
 	}

@@ -1,9 +1,11 @@
 package milter
 
 import (
+	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/content"
 )
 
 // A Hearer learns who writes to whom from outside. It must not block.
@@ -53,9 +55,14 @@ func (t *transaction) tell(now time.Time) {
 	}
 }
 
-// signedIn tells of the login of a message.
-func (t *transaction) signedIn() {
+// maxMechanism is how long a name of a mechanism is (RFC 4422 3.1).
+const maxMechanism = 20
+
+// signedIn tells of the login of a message, made by {auth_type}.
+func (t *transaction) signedIn(mechanism string) {
 	if e := &t.envelope; e.Login != "" && t.settings.SignedIn != nil {
-		t.settings.SignedIn(e.Identity, e.Client)
+		t.settings.SignedIn(policy.SignIn{
+			Identity: e.Identity, Client: e.Client, Mechanism: strings.ToUpper(content.Cut(cleanForeign(mechanism), maxMechanism)), Program: e.Helo,
+		})
 	}
 }

@@ -2,9 +2,9 @@ package milter
 
 import (
 	"errors"
-	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,8 +24,8 @@ func (g *gossip) Heard(_ time.Time, to, from policy.Address) {
 	g.add(string(to) + " from " + string(from))
 }
 
-func (g *gossip) signedIn(identity string, client netip.Addr) {
-	g.add(identity + " at " + client.String())
+func (g *gossip) signedIn(one policy.SignIn) {
+	g.add(strings.TrimSpace(one.Identity + " at " + one.Client.String() + " " + one.Mechanism))
 }
 
 func (g *gossip) add(what string) {
@@ -108,13 +108,13 @@ func TestLoginsAreTold(t *testing.T) {
 	for _, login := range []string{"Alice@corp.example", "", "mallory"} {
 		var macros []string
 		if login != "" {
-			macros = []string{"{auth_authen}", login}
+			macros = []string{"{auth_authen}", login, "{auth_type}", map[string]string{"mallory": "login"}[login]}
 		}
 		p.want("c", p.mail("alice@corp.example", macros...))
 		p.abort()
 	}
 	p.want("c", p.message("4ZLogins", "alice@corp.example", "bob@remote.example")[0])
-	if got := g.told(); !slices.Equal(got, []string{"alice at 198.51.100.7", "mallory at 198.51.100.7"}) {
+	if got := g.told(); !slices.Equal(got, []string{"alice at 198.51.100.7", "mallory at 198.51.100.7 LOGIN"}) {
 		t.Errorf("told %q", got)
 	}
 }

@@ -21,7 +21,7 @@ func newMetrics(open func() int) *metrics {
 			Name: "sendgate_milter_sessions_total", Help: "Connections of Postfix taken.",
 		}),
 		open: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "sendgate_milter_sessions", Help: "Connections of Postfix open.",
+			Name: "sendgate_milter_open_sessions", Help: "Connections of Postfix open.",
 		}, func() float64 { return float64(open()) }),
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sendgate_milter_messages_total", Help: "Messages that came to their end, by what became of them.",

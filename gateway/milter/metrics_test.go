@@ -48,7 +48,7 @@ func TestMetrics(t *testing.T) {
 	}
 	want := map[string]float64{
 		"sendgate_milter_sessions_total":           1,
-		"sendgate_milter_sessions":                 1,
+		"sendgate_milter_open_sessions":            1,
 		"sendgate_milter_messages_total passed":    2,
 		"sendgate_milter_messages_total inbound":   1,
 		"sendgate_milter_messages_total undecided": 1,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +35,7 @@ type Settings struct {
 	Reports   Reports // nil when nobody reads them; with it Needs.Body is wanted
 	// SignedIn is told who sends with a login, and from where, for each message. It must not block. Nil when
 	// nobody wants to know.
-	SignedIn func(identity string, client netip.Addr)
+	SignedIn func(policy.SignIn)
 	Hearer   Hearer // nil when nobody listens to inbound mail
 }
 

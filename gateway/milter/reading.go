@@ -47,9 +47,9 @@ func (t *transaction) readBody(chunk []byte) {
 	if r == nil {
 		return
 	}
-	if wants := t.settings.Needs.Head; !r.inBody && wants != nil && wants(t.envelope.Recipients, t.header.first("Subject")) {
-		for _, f := range t.header.fields {
-			r.head = append(r.head, f.name+": "+f.value+"\r\n"...)
+	if wants := t.settings.Needs.Head; !r.inBody && wants != nil && wants(t.envelope.Recipients, t.header.First("Subject")) {
+		for _, f := range t.header.Fields {
+			r.head = append(r.head, f.Name+": "+f.Value+"\r\n"...)
 		}
 		r.head = append(r.head, "\r\n"...)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	gomilter "github.com/emersion/go-milter"
+	"github.com/sendgate/sendgate/policy/content"
 	"go.uber.org/zap"
 )
 
@@ -31,14 +32,14 @@ type session struct {
 func (s *session) Connect(_, _ string, _ uint16, addr net.IP, m *gomilter.Modifier) (gomilter.Response, error) {
 	s.client = clientAddr(addr, m.Macros)
 	s.helo, s.mail = "", nil
-	s.daemon = cutText(cleanForeign(m.Macros["{daemon_name}"]), maxName)
+	s.daemon = content.Cut(cleanForeign(m.Macros["{daemon_name}"]), maxName)
 	s.note(m)
 	return s.goOn(gomilter.OptNoConnReply)
 }
 
 // Helo may come more than once, as after STARTTLS.
 func (s *session) Helo(name string, m *gomilter.Modifier) (gomilter.Response, error) {
-	s.helo = cutText(cleanForeign(name), maxName)
+	s.helo = content.Cut(cleanForeign(name), maxName)
 	s.note(m)
 	return s.goOn(gomilter.OptNoHeloReply)
 }
@@ -113,7 +114,7 @@ func (s *session) Abort(m *gomilter.Modifier) error {
 // TestQuirkMacrosStay, TestQuirkHeadersGrow).
 func (s *session) note(m *gomilter.Modifier) {
 	if host := m.Macros["j"]; host != "" {
-		s.host = cutText(cleanForeign(host), maxName)
+		s.host = content.Cut(cleanForeign(host), maxName)
 	}
 	if id := m.Macros["i"]; validQueueID(id) && s.mail != nil {
 		s.mail.envelope.QueueID = id

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/content"
 )
 
 // A transaction is one message from MAIL to its end.
@@ -41,7 +42,7 @@ func (s *session) newTransaction(path, login, fallback string) *transaction {
 	t := &transaction{settings: settings, envelope: policy.Envelope{
 		Front:     policy.Milter,
 		Direction: policy.Inbound,
-		Login:     cutText(cleanForeign(login), maxName),
+		Login:     content.Cut(cleanForeign(login), maxName),
 		Client:    s.client,
 		Helo:      s.helo,
 	}}
@@ -99,8 +100,8 @@ func (s *session) address(path, fallback string) (policy.Address, error) {
 func (t *transaction) complete(m *Milter, sized bool) {
 	e := &t.envelope
 	e.Received = m.clock()
-	e.Subject, e.From, e.MessageID = t.header.first("Subject"), t.header.first("From"), t.header.first("Message-ID")
-	e.References = policy.References(t.header.written("In-Reply-To"), t.header.written("References"))
+	e.Subject, e.From, e.MessageID = t.header.First("Subject"), t.header.First("From"), t.header.First("Message-ID")
+	e.References = policy.References(t.header.Written("In-Reply-To"), t.header.Written("References"))
 	if sized {
 		e.Size = t.size()
 	}
@@ -118,8 +119,8 @@ func (t *transaction) digest() (d [16]byte) {
 // the colon.
 func (t *transaction) size() int64 {
 	n := t.octets + int64(len("\r\n"))
-	for _, f := range t.header.fields {
-		n += int64(len(f.name) + len(": ") + len(f.value) + strings.Count(f.value, "\n") + len("\r\n"))
+	for _, f := range t.header.Fields {
+		n += int64(len(f.Name) + len(": ") + len(f.Value) + strings.Count(f.Value, "\n") + len("\r\n"))
 	}
 	return n
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
+	"github.com/sendgate/sendgate/policy"
 	"go.uber.org/zap"
 )
 
@@ -127,7 +128,11 @@ func (e *exchange) finish(o outcome) error {
 		s.relay.log.Warn("authentication without an answer", zap.String("upstream", up.Name()), zap.Error(o.err))
 		return s.answer("AUTH", nil, errAuthAway)
 	case !o.reply.Positive():
-		return s.authFailed(passOn(o.reply))
+		answer := passOn(o.reply)
+		if answer.Code >= 500 { // else the password was not looked at
+			e.tell(s.settings.Directory.Canonical(e.login, "", s.clientText()), o.reply.String())
+		}
+		return s.authFailed(answer)
 	}
 	identity := s.settings.Directory.Canonical(e.login, "", s.clientText())
 	if d := s.suspended(identity); d != nil {
@@ -136,9 +141,7 @@ func (e *exchange) finish(o outcome) error {
 		}
 		return s.answer("AUTH", nil, d)
 	}
-	if s.settings.SignedIn != nil {
-		s.settings.SignedIn(identity, s.peer.client)
-	}
+	e.tell(identity, "")
 	s.login = e.login
 	for name, p := range s.probes {
 		if name != up.Name() {
@@ -148,6 +151,13 @@ func (e *exchange) finish(o outcome) error {
 	s.wire.sayInstead(wholeAnswer(o.reply))
 	s.logAuthenticated(e.mechanism)
 	return nil
+}
+
+// tell says how a sign-in ended, to who wants to know.
+func (e *exchange) tell(identity, refusal string) {
+	if s := e.session; s.settings.SignedIn != nil {
+		s.settings.SignedIn(policy.SignIn{Identity: identity, Client: s.peer.client, Mechanism: e.mechanism, Program: s.helo, Reply: refusal})
+	}
 }
 
 // suspended gives the answer to somebody whose password is right, where those who are suspended must not

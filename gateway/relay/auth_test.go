@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -290,14 +290,18 @@ func TestLoginOf(t *testing.T) {
 
 // signIns gathers who signed in.
 type signIns struct {
-	mu  sync.Mutex
-	all []string
+	mu        sync.Mutex
+	all       []string
+	succeeded int
 }
 
-func (s *signIns) note(identity string, client netip.Addr) {
+func (s *signIns) note(one policy.SignIn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = append(s.all, identity+" "+client.String())
+	if one.Reply == "" {
+		s.succeeded++
+	}
+	s.all = append(s.all, strings.TrimSpace(one.Identity+" "+one.Client.String()+" "+one.Mechanism+" "+one.Program+" "+one.Reply))
 }
 
 func TestSignInsAreTold(t *testing.T) {
@@ -307,7 +311,7 @@ func TestSignInsAreTold(t *testing.T) {
 	c := l.start().hello()
 	c.say("AUTH PLAIN "+b64("\x00alice\x00wrong"), "535")
 	c.say("AUTH PLAIN "+b64("\x00alice\x00"+secret), "235")
-	if fmt.Sprint(seen.all) != "[alice 127.0.0.1]" {
+	if want := []string{"alice 127.0.0.1 PLAIN client.test 535 5.7.8 Error: authentication failed: bad password", "alice 127.0.0.1 PLAIN client.test"}; !slices.Equal(seen.all, want) {
 		t.Errorf("told %q", seen.all)
 	}
 }
@@ -340,7 +344,7 @@ func TestSuspendedMaySignInOrNot(t *testing.T) {
 			if got := c.say(tt.line, tt.want); tt.want == refused && got != refused {
 				t.Errorf("got %q", got)
 			}
-			if len(seen.all) != tt.told {
+			if seen.succeeded != tt.told {
 				t.Errorf("told %q", seen.all)
 			}
 			if tt.told == 0 { // and nothing of the sign-in is left

@@ -15,6 +15,9 @@ type Config struct {
 	Listen []Listener `yaml:"listen"`
 	// Networks are trusted: their clients need not authenticate.
 	Networks []netip.Prefix `yaml:"networks"`
+	// Shared are trusted networks that other organisations send from, too: Exchange Online does for all its
+	// customers. Mail from there has to show whose it is.
+	Shared []Shared `yaml:"shared"`
 	// Senders says whose addresses may stand in MAIL FROM: any, or own (those of the identity).
 	Senders Senders `yaml:"senders"`
 	// MaxMessageBytes and MaxRecipients bound one message. The upstream's SIZE counts as well.
@@ -39,6 +42,16 @@ type Config struct {
 	SuspendedAuth SuspendedAuth `yaml:"suspended_auth"`
 }
 
+// Shared is a network that we share with others, and the field by which we know our own mail.
+type Shared struct {
+	// Networks are some of those in relay.networks.
+	Networks []netip.Prefix `yaml:"networks"`
+	// Field is one that the service itself writes, and that no sender can: X-MS-Exchange-CrossTenant-Id. It has to
+	// stand in the header once, with one of Values (without regard to case).
+	Field  string   `yaml:"field"`
+	Values []string `yaml:"values"`
+}
+
 // SuspendedAuth says what AUTH of a suspended identity comes to.
 type SuspendedAuth string
 
@@ -59,6 +72,7 @@ const (
 
 // A Listener is one address to accept mail on.
 type Listener struct {
+	// Address is host:port; loopback unless said otherwise.
 	Address string `yaml:"address"`
 	// TLS is none (also when empty), starttls or implicit.
 	TLS TLSMode `yaml:"tls"`
@@ -116,6 +130,9 @@ func (c *Config) Validate() error {
 		if p.Bits() == 0 {
 			faults.Add("networks["+strconv.Itoa(i)+"]", p, "would make an open relay of this host")
 		}
+	}
+	for i := range c.Shared {
+		faults.In("shared["+strconv.Itoa(i)+"]", c.Shared[i].validate(c.Networks))
 	}
 	c.validateBounds(&faults)
 	return faults.Err()

@@ -77,6 +77,8 @@ func stage(t *testing.T, l *lab, what string) {
 		l.settings.Engine = passAll
 	case "small":
 		l.settings.Config.MaxMessageBytes = 1000
+	case "shared":
+		l.settings.Config.Shared = []Shared{{Networks: l.settings.Config.Networks, Field: "X-Tenant", Values: []string{"0ABC"}}}
 	case "received 3":
 		l.settings.Config.MaxReceived = 3
 	case "plain upstream":

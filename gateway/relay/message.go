@@ -101,19 +101,22 @@ func (s *session) take(ctx context.Context, m *message) error {
 	if m.header, err = readHeader(m.body); err != nil {
 		return err
 	}
-	if m.header.count("Received") > s.settings.Config.MaxReceived {
+	if m.header.Count("Received") > s.settings.Config.MaxReceived {
 		return errLoop
+	}
+	if err := s.stranger(m.header); err != nil {
+		return err
 	}
 	m.decided = s.relay.clock()
 	m.id = s.relay.journal.NewID()
 	e := &m.envelope
 	e.Received = m.decided
-	e.Subject, e.From, e.MessageID = m.header.first("Subject"), m.header.first("From"), m.header.first("Message-ID")
-	e.References = policy.References(m.header.written("In-Reply-To"), m.header.written("References"))
+	e.Subject, e.From, e.MessageID = m.header.First("Subject"), m.header.First("From"), m.header.First("Message-ID")
+	e.References = policy.References(m.header.Written("In-Reply-To"), m.header.Written("References"))
 	if s.settings.Config.ReceivedHeader {
 		m.trace = received(e, s.relay.hostname, m.id)
 	}
-	m.verdict = s.decide(policy.Submission{Envelope: e, ID: m.id, Header: m.header.values})
+	m.verdict = s.decide(policy.Submission{Envelope: e, ID: m.id, Header: m.header.Values})
 	if refuses(m.verdict) {
 		return s.refuse(ctx, m)
 	}

@@ -21,7 +21,7 @@ func newMetrics(open func() int) *metrics {
 			Name: "sendgate_relay_sessions_total", Help: "SMTP connections taken.",
 		}),
 		open: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "sendgate_relay_sessions", Help: "SMTP connections open.",
+			Name: "sendgate_relay_open_sessions", Help: "SMTP connections open.",
 		}, func() float64 { return float64(open()) }),
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sendgate_relay_messages_total", Help: "Messages answered with 250, by what became of them.",
@@ -30,7 +30,7 @@ func newMetrics(open func() int) *metrics {
 			Name: "sendgate_relay_refused_total", Help: "Commands and messages refused, by reply code.",
 		}, []string{"code"}),
 		octets: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sendgate_relay_octets_total", Help: "Octets of the messages that were taken.",
+			Name: "sendgate_relay_received_bytes_total", Help: "Octets of the messages that were taken.",
 		}),
 	}
 }

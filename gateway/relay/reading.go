@@ -100,7 +100,7 @@ func (s *session) decideContent(m *message, c *contents.Content) (v policy.Verdi
 			err = fmt.Errorf("%v\n%s", p, debug.Stack())
 		}
 	}()
-	asked := policy.Submission{Stage: policy.StageContent, Envelope: &m.envelope, ID: m.id, Header: m.header.values, Content: c}
+	asked := policy.Submission{Stage: policy.StageContent, Envelope: &m.envelope, ID: m.id, Header: m.header.Values, Content: c}
 	if h := m.reading.head; h != nil {
 		asked.Head = h.octets
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +45,9 @@ type Settings struct {
 	// Head says of which messages the engine sees the beginning as it came (policy.Submission.Head), with
 	// Content only. Nil is of none.
 	Head func(to []policy.Recipient, subject string) bool
-	// SignedIn is told of each authentication that succeeds. It must not block. Nil when nobody wants to know.
-	SignedIn func(identity string, client netip.Addr)
+	// SignedIn is told of each authentication that succeeds or is refused. It must not block. Nil when nobody
+	// wants to know.
+	SignedIn func(policy.SignIn)
 	// Suspended gives what somebody is told who must not send to other organisations; ok is false when he
 	// may. It is asked where Config.SuspendedAuth is refuse. Nil suspends nobody.
 	Suspended func(identity string) (text policy.Label, ok bool)

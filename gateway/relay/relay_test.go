@@ -227,8 +227,8 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	want := map[string]float64{
-		"sendgate_relay_sessions_total": 1, "sendgate_relay_sessions": 1, "sendgate_relay_messages_total held": 1,
-		"sendgate_relay_refused_total 550": 1, "sendgate_relay_octets_total": float64(m.Envelope.Size),
+		"sendgate_relay_sessions_total": 1, "sendgate_relay_open_sessions": 1, "sendgate_relay_messages_total held": 1,
+		"sendgate_relay_refused_total 550": 1, "sendgate_relay_received_bytes_total": float64(m.Envelope.Size),
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("\n got %v\nwant %v", got, want)
@@ -358,6 +358,15 @@ func TestConfigFaults(t *testing.T) {
 			c.Listen[0] = Listener{Address: ":25", TLS: TLSImplicit, Certificate: broken, Key: key}
 		}, "listen[0].certificate: " + broken + ": cannot be used with the key " + key + ":"},
 		"the whole world": {func(c *Config) { c.Networks = append(c.Networks, netip.MustParsePrefix("0.0.0.0/0")) }, "networks[2]: 0.0.0.0/0: would make an open relay of this host"},
+		"strangers everywhere": {func(c *Config) {
+			c.Shared = []Shared{{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Field: "X-Tenant", Values: []string{"a"}}}
+		}, "shared[0].networks: 192.0.2.0/24: is not in relay.networks: its clients authenticate, and nothing is shared"},
+		"shared with nobody": {func(c *Config) { c.Shared = []Shared{{Field: "X-Tenant", Values: []string{"a"}}} }, "shared[0].networks: name the networks that are shared with others"},
+		"no field":           {func(c *Config) { c.Shared = []Shared{{Networks: c.Networks[:1], Field: "X Y", Values: []string{"a"}}} }, "shared[0].field: X Y: name the field that tells whose mail it is"},
+		"no values":          {func(c *Config) { c.Shared = []Shared{{Networks: c.Networks[:1], Field: "X-Tenant"}} }, "shared[0].values: write what the field says in your own mail"},
+		"shared": {func(c *Config) {
+			c.Shared = []Shared{{Networks: c.Networks[:1], Field: "X-Tenant", Values: []string{"a"}}}
+		}, ""},
 		"suspended auth":  {func(c *Config) { c.SuspendedAuth = "" }, "suspended_auth: : must be accept or refuse"},
 		"senders":         {func(c *Config) { c.Senders = "some" }, "senders: some: must be any or own"},
 		"small messages":  {func(c *Config) { c.MaxMessageBytes = 1 }, "max_message_bytes: 1: must be at least 65536"},

@@ -15,6 +15,7 @@ import (
 // Our own answers. Everything else is the upstream's or a verdict's.
 var (
 	errRelayDenied       = refusal(550, "5.7.1", "Relay access denied: authenticate first")
+	errStranger          = refusal(550, "5.7.1", "Relay access denied: this is not mail of the organisation that this server works for")
 	errNotOwner          = refusal(553, "5.7.1", "The sender address does not belong to you")
 	errNested            = refusal(503, "5.5.1", "Sender already specified")
 	errAuthInMail        = refusal(503, "5.5.1", "AUTH is not permitted during a mail transaction")

@@ -14,6 +14,7 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/policy"
+	contents "github.com/sendgate/sendgate/policy/content"
 )
 
 // A session is a client's dialogue from EHLO to its end. It belongs to go-smtp's goroutine of the
@@ -50,7 +51,7 @@ const offerTimeout = 5 * time.Second
 func newSession(r *Relay, settings *Settings, c *smtp.Conn, w *wire, p *peer) *session {
 	s := &session{
 		relay: r, settings: settings, wire: w, peer: p, server: c.Server(),
-		helo:   cutText(strings.ToValidUTF8(c.Hostname(), "?"), maxHelo),
+		helo:   contents.Cut(strings.ToValidUTF8(c.Hostname(), "?"), maxHelo),
 		probes: map[string]*probe{},
 	}
 	s.ctx, s.cancel = context.WithCancel(p.conn.Context())

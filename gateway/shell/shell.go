@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -47,6 +48,7 @@ type Shell struct {
 	open     map[*Conn]struct{}
 	clients  map[netip.Prefix]int
 	handlers sync.WaitGroup
+	trouble  atomic.Pointer[trouble] // why the last accept failed; nil when it did not
 }
 
 // New makes a shell. Its caps hold over all of its ports together.
@@ -83,12 +85,14 @@ func (s *Shell) Serve(port Port, handle func(*Conn)) error {
 		switch {
 		case err == nil:
 			pause = minPause
+			s.trouble.Store(nil)
 			s.admit(socket, port, handle)
 		case s.isDraining():
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accept on %v: %w", port.Addr(), err)
 		default: // out of file descriptors, or a peer gone before it was accepted
+			s.trouble.Store(&trouble{err, time.Now()})
 			s.log.Warn("cannot accept", zap.Stringer("port", port.Addr()), zap.Error(err))
 			time.Sleep(pause)
 			pause = min(2*pause, maxPause)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"slices"
@@ -41,6 +42,7 @@ const (
 
 // Config describes one upstream: some servers that stand for the same thing.
 type Config struct {
+	// Name stands in rules (upstream), logs and metrics.
 	Name    string   `yaml:"name"`
 	Servers []Server `yaml:"servers"`
 	// Protocol is smtp or lmtp.
@@ -50,6 +52,10 @@ type Config struct {
 	TLS        string `yaml:"tls"`
 	CAFile     string `yaml:"ca_file"`
 	ServerName string `yaml:"server_name"`
+	// Certificate and Key are PEM files by which we prove who we are, to servers that know us by it (the
+	// connector of Exchange Online). They are read again for each connection.
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
 	// Login and the first line of PasswordFile are our own account there.
 	Login        string `yaml:"login"`
 	PasswordFile string `yaml:"password_file"`
@@ -119,6 +125,7 @@ func (c *Config) Validate() error {
 	oneOf(&faults, "accepts_for", c.AcceptsFor, ForMailbox, ForRemote, ForHop)
 	oneOf(&faults, "trusted_path", c.TrustedPath, TrustNetwork, TrustXClient, TrustLogin)
 	c.validateTLS(&faults)
+	c.validateCertificate(&faults)
 	c.validateLogin(&faults)
 	for i, p := range c.Match {
 		if len(p) < 2 || p[0] != '@' || strings.ContainsAny(p[1:], "@ <>") {
@@ -162,6 +169,23 @@ func (c *Config) validateTLS(faults *policy.Faults) {
 	}
 	if c.ServerName != "" {
 		faults.Add("server_name", c.ServerName, "is used with tls: verified or implicit only")
+	}
+}
+
+// validateCertificate wants a pair that can be used, and TLS to use it in.
+func (c *Config) validateCertificate(faults *policy.Faults) {
+	switch {
+	case c.Certificate == "" && c.Key == "":
+		return
+	case c.Certificate == "" || c.Key == "":
+		faults.Add("certificate", c.Certificate, "a certificate and its key belong together")
+		return
+	case c.TLS == TLSNone:
+		faults.Add("certificate", c.Certificate, "is not used with tls: none")
+		return
+	}
+	if _, err := tls.LoadX509KeyPair(c.Certificate, c.Key); err != nil {
+		faults.Add("certificate", c.Certificate, "cannot be used with the key %s: %v", c.Key, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -130,6 +131,28 @@ func TestImplicitTLS(t *testing.T) {
 	_, err := newUpstream(t, config).Probe(t.Context(), Client{})
 	if _, ok := errors.AsType[x509.HostnameError](err); !ok {
 		t.Errorf("the address is not in the certificate: %v", err)
+	}
+}
+
+// A server that knows its clients by their certificates sees ours, and takes it for what it is.
+func TestClientCertificate(t *testing.T) {
+	settings, authority := certificate(t, "mx.example")
+	_, ours := certificate(t, "gw.example")
+	own, err := os.ReadFile(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings.ClientAuth, settings.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	settings.ClientCAs.AppendCertsFromPEM(own)
+	config := testConfig(playTLS(t, settings, "TLS\n"+plain+"END").address())
+	config.TLS, config.CAFile, config.ServerName = TLSImplicit, authority, "mx.example"
+	config.Certificate, config.Key = ours, filepath.Join(filepath.Dir(ours), "key.pem")
+	probe(t, newUpstream(t, config)).Close()
+
+	config.Servers[0].Address = playTLS(t, settings, "TLS\nEND").address()
+	config.Certificate, config.Key = "", ""
+	if _, err := newUpstream(t, config).Probe(t.Context(), Client{}); err == nil {
+		t.Error("the server lets us in without a certificate")
 	}
 }
 

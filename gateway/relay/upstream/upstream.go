@@ -70,6 +70,12 @@ func newTLS(config *Config) (*tls.Config, error) {
 		InsecureSkipVerify: config.TLS == TLSOpportunistic, // RFC 7435: listeners only
 		ClientSessionCache: tls.NewLRUClientSessionCache(0),
 	}
+	if config.Certificate != "" {
+		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(config.Certificate, config.Key)
+			return &pair, err
+		}
+	}
 	if config.CAFile == "" {
 		return t, nil
 	}
