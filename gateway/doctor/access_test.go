@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sendgate/sendgate/gateway/postconf"
 )
 
 // TestMay computes what the kernel would say. A user that is nobody in particular has the rights of
@@ -266,7 +268,7 @@ func TestClock(t *testing.T) {
 func TestOtherUser(t *testing.T) {
 	f := newFake(t)
 	f.main["maillog_file"] = filepath.Join(f.dir, "none")
-	m, err := readMTA(t.Context(), f.postconf)
+	m, err := postconf.Read(t.Context(), f.postconf)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway/postconf"
 	"github.com/sendgate/sendgate/policy"
 )
 
@@ -48,9 +49,9 @@ type Tools struct {
 type examination struct {
 	Subject
 	tools   Tools
-	mta     *mta  // nil when Postfix's configuration could not be read
-	unread  error // why not
-	euid    int   // as whom this runs
+	mta     *postconf.MTA // nil when Postfix's configuration could not be read
+	unread  error         // why not
+	euid    int           // as whom this runs
 	current check
 	report  *Report
 }
@@ -76,7 +77,7 @@ const (
 // Examine runs all checks.
 func Examine(ctx context.Context, subject Subject, tools Tools) *Report {
 	e := &examination{Subject: subject, tools: tools, euid: os.Geteuid(), report: &Report{Findings: []Finding{}}}
-	e.mta, e.unread = readMTA(ctx, tools.Postconf)
+	e.mta, e.unread = postconf.Read(ctx, tools.Postconf)
 	for _, c := range checks() {
 		e.current = c
 		if reason, missing := e.missing(c.of); missing {

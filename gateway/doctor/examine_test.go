@@ -38,7 +38,7 @@ func TestFindings(t *testing.T) {
 			"no service asks sendgate", "postconf -e 'smtpd_milters = inet:127.0.0.1:PORT, inet:localhost:8891'"},
 		"submission has its own milters": {func(f *fake) { f.own = append(f.own, "submission/inet/smtpd_milters = inet:localhost:8891") },
 			"milter-asked", Warning, "submission/inet has its own smtpd_milters = inet:localhost:8891",
-			"postconf -P -e 'submission/inet/smtpd_milters=inet:127.0.0.1:PORT, inet:localhost:8891'"},
+			"postconf -P -e 'submission/inet/smtpd_milters=inet:127.0.0.1:PORT,inet:localhost:8891'"},
 		"submission has its milters switched off": {func(f *fake) {
 			f.own = append(f.own, "submission/inet/receive_override_options = no_milters,no_header_body_checks")
 		}, "milter-asked", Warning, "submission/inet asks no milter: receive_override_options = no_milters,no_header_body_checks", ""},
@@ -62,7 +62,7 @@ func TestFindings(t *testing.T) {
 			"postconf -e 'smtpd_milters = inet:127.0.0.1:PORT, { unix:rspamd/milter.sock, default_action=accept }'"},
 		"one listener has its own wrong order": {func(f *fake) {
 			f.own = append(f.own, "submission/inet/smtpd_milters = inet:localhost:8891 "+f.main["smtpd_milters"])
-		}, "milter-order", Warning, "inet:localhost:8891 stands before sendgate", "postconf -P -e 'submission/inet/smtpd_milters=inet:127.0.0.1:PORT, inet:localhost:8891'"},
+		}, "milter-order", Warning, "inet:localhost:8891 stands before sendgate", "postconf -P -e 'submission/inet/smtpd_milters=inet:127.0.0.1:PORT,inet:localhost:8891'"},
 		"without a listener there is no order": {asksNobody, "milter-order", Skipped, "no service asks sendgate", ""},
 
 		"clients try again":          {func(*fake) {}, "milter-default-action", OK, "tempfail at smtp/inet, submission/inet, cleanup/unix", ""},

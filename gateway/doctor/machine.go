@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sendgate/sendgate/gateway/postconf"
 )
 
 // mailLogs are where syslog puts the mail log on Debian and on Red Hat.
@@ -16,7 +18,7 @@ var journals = []string{"/var/log/journal/*/system.journal", "/run/log/journal/*
 
 // checkMailLog looks whether the gateway's user may read what Postfix logs.
 func checkMailLog(_ context.Context, e *examination) {
-	name := e.mta.values["maillog_file"]
+	name := e.mta.Values["maillog_file"]
 	if strings.HasPrefix(name, "/dev/") {
 		e.skip(say("maillog_file = %s: the log goes to whoever started Postfix", "maillog_file = %s：日志输出到启动 Postfix 的进程", name))
 		return
@@ -69,8 +71,8 @@ func checkDisk(_ context.Context, e *examination) {
 		return
 	}
 	// smtpd(8) wants 1.5 times message_size_limit, unless queue_minfree asks for more.
-	need := max(number(e.mta.values["queue_minfree"]), number(e.mta.values["message_size_limit"])/2*3)
-	e.checkFree(e.mta.queue(), int64(need)/mib+1, "message_size_limit, queue_minfree")
+	need := max(postconf.Number(e.mta.Values["queue_minfree"]), postconf.Number(e.mta.Values["message_size_limit"])/2*3)
+	e.checkFree(e.mta.Queue(), int64(need)/mib+1, "message_size_limit, queue_minfree")
 }
 
 // checkFree wants three times what is reserved, so that there is time to do something.

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sendgate/sendgate/gateway/postconf"
 )
 
 // greetTime is how long a milter may take to answer the negotiation.
@@ -77,9 +79,9 @@ const (
 )
 
 // calls finds us among the milters of a service; the index is that of the entry.
-func (e *examination) calls(s *service) (how call, at int) {
-	for i, m := range e.mta.milters(s) {
-		if c := e.means(s, m.address); c != never {
+func (e *examination) calls(s *postconf.Service) (how call, at int) {
+	for i, m := range e.mta.Milters(s) {
+		if c := e.means(s, m.Address); c != never {
 			return c, i
 		}
 	}
@@ -87,12 +89,12 @@ func (e *examination) calls(s *service) (how call, at int) {
 }
 
 // means reports whether an address of a service is one that we listen on.
-func (e *examination) means(s *service, address string) call {
+func (e *examination) means(s *postconf.Service, address string) call {
 	kind, rest, _ := strings.Cut(address, ":")
 	for _, ours := range e.MilterListen {
 		path, unix := strings.CutPrefix(ours, "unix:")
 		switch {
-		case unix && kind == "unix" && e.mta.file(s, rest) == filepath.Clean(path):
+		case unix && kind == "unix" && e.mta.File(s, rest) == filepath.Clean(path):
 			return reached
 		case unix && kind == "unix" && filepath.Clean(rest) == filepath.Clean(path):
 			return misplaced
@@ -126,8 +128,8 @@ func asAddress(host string) netip.Addr {
 }
 
 // callers are the receivers that ask us, or mean to.
-func (e *examination) callers() (all []*service) {
-	for _, s := range e.mta.receivers() {
+func (e *examination) callers() (all []*postconf.Service) {
+	for _, s := range e.mta.Receivers() {
 		if how, _ := e.calls(s); how != never {
 			all = append(all, s)
 		}
@@ -140,7 +142,7 @@ func (e *examination) callers() (all []*service) {
 func (e *examination) entry() string {
 	for _, ours := range e.MilterListen {
 		path, unix := strings.CutPrefix(ours, "unix:")
-		if relative, err := filepath.Rel(e.mta.queue(), path); unix && err == nil && filepath.IsLocal(relative) {
+		if relative, err := filepath.Rel(e.mta.Queue(), path); unix && err == nil && filepath.IsLocal(relative) {
 			return "unix:" + relative
 		}
 	}
@@ -157,55 +159,55 @@ func (e *examination) entry() string {
 
 // first is a list of milters with us before all others, as it is to be written in main.cf.
 func (e *examination) first(list string) string {
-	others := slices.DeleteFunc(parseMilters(list), func(m milter) bool {
-		return e.means(&service{}, m.address) != never || m.address == e.entry()
+	others := slices.DeleteFunc(postconf.ParseMilters(list), func(m postconf.Milter) bool {
+		return e.means(&postconf.Service{}, m.Address) != never || m.Address == e.entry()
 	})
-	return join(append([]milter{{text: e.entry()}}, others...))
+	return postconf.Join(append([]postconf.Milter{{Text: e.entry()}}, others...))
 }
 
 // checkAsked looks for a receiver that does not ask us.
 func checkAsked(_ context.Context, e *examination) {
 	if len(e.callers()) == 0 {
-		e.wrong(say("smtpd_milters = %s: no service asks sendgate", "smtpd_milters = %s：没有服务询问 sendgate", e.mta.values["smtpd_milters"]),
-			setMain("smtpd_milters", e.first(e.mta.values["smtpd_milters"])))
+		e.wrong(say("smtpd_milters = %s: no service asks sendgate", "smtpd_milters = %s：没有服务询问 sendgate", e.mta.Values["smtpd_milters"]),
+			setMain("smtpd_milters", e.first(e.mta.Values["smtpd_milters"])))
 	}
-	for _, s := range e.mta.receivers() {
+	for _, s := range e.mta.Receivers() {
 		e.checkReceiver(s)
 	}
-	if c := e.mta.cleanup(); c != nil {
+	if c := e.mta.Cleanup(); c != nil {
 		if how, _ := e.calls(c); how == never {
 			e.warn(say("non_smtpd_milters = %s: mail from sendmail(1) passes by", "non_smtpd_milters = %s：经 sendmail(1) 提交的邮件不经过 sendgate",
-				e.mta.value(c, "non_smtpd_milters")), setMain("non_smtpd_milters", "$smtpd_milters"))
+				e.mta.Value(c, "non_smtpd_milters")), setMain("non_smtpd_milters", "$smtpd_milters"))
 		} else {
 			e.ok(say("non_smtpd_milters names sendgate", "non_smtpd_milters 已包含 sendgate"))
 		}
 	}
-	if maps := e.mta.values["smtpd_milter_maps"]; maps != "" {
+	if maps := e.mta.Values["smtpd_milter_maps"]; maps != "" {
 		e.skip(say("smtpd_milter_maps = %s: some clients may have other milters", "smtpd_milter_maps = %s：部分客户端可能使用其他 milter", maps))
 	}
 }
 
 // checkReceiver looks at one listener. One on loopback without any milter is where filters and sendgate
 // give mail back.
-func (e *examination) checkReceiver(s *service) {
+func (e *examination) checkReceiver(s *postconf.Service) {
 	how, _ := e.calls(s)
-	_, own := s.own["smtpd_milters"]
-	list := e.mta.milters(s)
+	_, own := s.Own["smtpd_milters"]
+	list := e.mta.Milters(s)
 	switch {
-	case how != never && e.mta.value(s, "smtpd_proxy_filter") != "":
+	case how != never && e.mta.Value(s, "smtpd_proxy_filter") != "":
 		e.wrong(say("%s asks sendgate before smtpd_proxy_filter, where a milter sees no content and cannot hold",
-			"%s 在 smtpd_proxy_filter 之前询问 sendgate，此处 milter 看不到内容也无法暂缓", s.name),
-			setService(s.name, "smtpd_milters", ""))
+			"%s 在 smtpd_proxy_filter 之前询问 sendgate，此处 milter 看不到内容也无法暂缓", s.Name),
+			setService(s.Name, "smtpd_milters", ""))
 	case how != never:
-		e.ok(say("%s asks sendgate", "%s 会询问 sendgate", s.name))
-	case len(list) == 0 && s.internal():
-		e.ok(say("%s, on loopback, asks no milter", "%s（仅本机）不询问任何 milter", s.name))
+		e.ok(say("%s asks sendgate", "%s 会询问 sendgate", s.Name))
+	case len(list) == 0 && s.Internal():
+		e.ok(say("%s, on loopback, asks no milter", "%s（仅本机）不询问任何 milter", s.Name))
 	case own && len(e.callers()) > 0:
-		e.warn(say("%s has its own smtpd_milters = %s", "%s 另设 smtpd_milters = %s", s.name, s.own["smtpd_milters"]),
-			setService(s.name, "smtpd_milters", e.first(s.own["smtpd_milters"])))
-	case len(list) == 0 && e.mta.values["smtpd_milters"] != "":
+		e.warn(say("%s has its own smtpd_milters = %s", "%s 另设 smtpd_milters = %s", s.Name, s.Own["smtpd_milters"]),
+			setService(s.Name, "smtpd_milters", postconf.Tight(e.first(s.Own["smtpd_milters"]))))
+	case len(list) == 0 && e.mta.Values["smtpd_milters"] != "":
 		e.warn(say("%s asks no milter: receive_override_options = %s", "%s 不询问任何 milter：receive_override_options = %s",
-			s.name, e.mta.value(s, "receive_override_options")))
+			s.Name, e.mta.Value(s, "receive_override_options")))
 	}
 }
 
@@ -215,37 +217,37 @@ var signers = []string{"dkim", "rspamd", "arc", ":8891", ":11332"}
 // checkOrder looks for a milter before us that should be behind.
 func checkOrder(_ context.Context, e *examination) {
 	services := e.callers()
-	if c := e.mta.cleanup(); c != nil {
+	if c := e.mta.Cleanup(); c != nil {
 		services = append(services, c)
 	}
 	said := map[string]bool{} // one finding for each list, not for each service
 	for _, s := range services {
 		_, at := e.calls(s)
-		list := e.mta.value(s, milterParameter(s))
+		list := e.mta.Value(s, s.MilterParameter())
 		if at < 0 || said[list] {
 			continue
 		}
 		said[list] = true
-		e.checkBefore(s, e.mta.milters(s)[:at])
+		e.checkBefore(s, e.mta.Milters(s)[:at])
 	}
 	if len(said) == 0 {
 		e.skip(say("no service asks sendgate", "没有服务询问 sendgate"))
 	}
 }
 
-func (e *examination) checkBefore(s *service, before []milter) {
-	list := e.mta.value(s, milterParameter(s))
-	i := slices.IndexFunc(before, func(m milter) bool {
-		return slices.ContainsFunc(signers, func(part string) bool { return strings.Contains(m.address, part) })
+func (e *examination) checkBefore(s *postconf.Service, before []postconf.Milter) {
+	list := e.mta.Value(s, s.MilterParameter())
+	i := slices.IndexFunc(before, func(m postconf.Milter) bool {
+		return slices.ContainsFunc(signers, func(part string) bool { return strings.Contains(m.Address, part) })
 	})
 	if i < 0 {
-		e.ok(say("%s = %s", "%s = %s", milterParameter(s), list))
+		e.ok(say("%s = %s", "%s = %s", s.MilterParameter(), list))
 		return
 	}
-	found := say("%s stands before sendgate: %s = %s", "%s 排在 sendgate 之前：%s = %s", before[i].text, milterParameter(s), list)
-	change := setMain(milterParameter(s), e.first(list))
-	if _, own := s.own[milterParameter(s)]; own {
-		change = setService(s.name, milterParameter(s), e.first(list))
+	found := say("%s stands before sendgate: %s = %s", "%s 排在 sendgate 之前：%s = %s", before[i].Text, s.MilterParameter(), list)
+	change := setMain(s.MilterParameter(), e.first(list))
+	if _, own := s.Own[s.MilterParameter()]; own {
+		change = setService(s.Name, s.MilterParameter(), postconf.Tight(e.first(list)))
 	}
 	if e.AddsFields {
 		e.wrong(found, change)

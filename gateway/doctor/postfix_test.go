@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sendgate/sendgate/gateway/postconf"
 )
 
 const contrib = "../../contrib/postfix"
@@ -220,7 +222,7 @@ func (m *machine) examine(s Subject) *Report {
 	}
 	works := func(context.Context) error { return nil }
 	return Examine(m.t.Context(), s, Tools{
-		Postconf: Postconf("/usr/sbin/postconf", m.etc()), AskHelper: works, Upstreams: works, User: "postfix",
+		Postconf: postconf.Program("/usr/sbin/postconf", m.etc()), AskHelper: works, Upstreams: works, User: "postfix",
 	})
 }
 
@@ -285,6 +287,9 @@ func TestChangesHelp(t *testing.T) {
 		}, []string{"long-queue-ids", "milter-asked", "milter-macros", "hold-and-lifetime", "smtputf8"}},
 		"the order":               {[]string{"-e|smtpd_milters = { inet:localhost:8891, default_action=accept }, unix:sendgate/milter.sock"}, []string{"milter-order"}},
 		"a full path in a chroot": {[]string{"-e|smtpd_milters = unix:DIR/spool/sendgate/milter.sock"}, []string{"milter-socket"}},
+		"a service has milters of its own": {[]string{
+			"-M|-e|submission/inet=submission inet n - y - - smtpd", "-P|-e|submission/inet/smtpd_milters=inet:localhost:8891",
+		}, []string{"milter-asked"}},
 		"the listener for mail given back": {[]string{
 			"-P|BACK/inet/smtpd_milters=unix:sendgate/milter.sock", "-P|BACK/inet/smtpd_authorized_xforward_hosts=192.0.2.1",
 			"-P|BACK/inet/mynetworks=192.0.2.0/24", "-P|BACK/inet/smtpd_relay_restrictions=reject",
@@ -322,10 +327,10 @@ func TestChangesHelp(t *testing.T) {
 // TestPostconfFails gives what postconf says, and skips the rest.
 func TestPostconfFails(t *testing.T) {
 	need(t)
-	if _, err := Postconf("/usr/sbin/postconf", t.TempDir())(t.Context(), "-x"); err == nil || !strings.Contains(err.Error(), "main.cf: No such file") {
+	if _, err := postconf.Program("/usr/sbin/postconf", t.TempDir())(t.Context(), "-x"); err == nil || !strings.Contains(err.Error(), "main.cf: No such file") {
 		t.Error(err)
 	}
-	if _, err := Postconf("/usr/sbin/none", t.TempDir())(t.Context(), "-x"); !os.IsNotExist(err) && !strings.Contains(fmt.Sprint(err), "no such file") {
+	if _, err := postconf.Program("/usr/sbin/none", t.TempDir())(t.Context(), "-x"); !os.IsNotExist(err) && !strings.Contains(fmt.Sprint(err), "no such file") {
 		t.Error(err)
 	}
 }

@@ -6,23 +6,25 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sendgate/sendgate/gateway/postconf"
 )
 
 // checkVersion looks at the first two numbers of mail_version, such as 3.7.11 or 3.12-20260821.
 func checkVersion(_ context.Context, e *examination) {
-	version := e.mta.values["mail_version"]
+	version := e.mta.Values["mail_version"]
 	major, rest, _ := strings.Cut(version, ".")
 	minor := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
-	if number(major)*1000+number(minor) < 3005 {
+	if postconf.Number(major)*1000+postconf.Number(minor) < 3005 {
 		e.wrong(say("Postfix %s", "Postfix %s", version))
 		return
 	}
-	e.ok(say("Postfix %s, queue in %s", "Postfix %s，队列目录 %s", version, e.mta.queue()))
+	e.ok(say("Postfix %s, queue in %s", "Postfix %s，队列目录 %s", version, e.mta.Queue()))
 }
 
 func checkLongIDs(_ context.Context, e *examination) {
 	const name = "enable_long_queue_ids"
-	if v := e.mta.values[name]; v != "yes" {
+	if v := e.mta.Values[name]; v != "yes" {
 		e.warn(say("%s = %s", "%s = %s", name, v), setMain(name, "yes"))
 		return
 	}
@@ -33,7 +35,7 @@ func checkLongIDs(_ context.Context, e *examination) {
 func checkLifetime(_ context.Context, e *examination) {
 	const name = "maximal_queue_lifetime"
 	const day = 24 * time.Hour
-	lifetime := e.mta.duration(nil, name, day)
+	lifetime := e.mta.Duration(nil, name, day)
 	found := say("delivery.longest_hold is %s, %s is %s", "delivery.longest_hold 为 %s，%s 为 %s", short(e.LongestHold), name, short(lifetime))
 	days := int(3*e.LongestHold/day) + 1
 	change := []string{setMain(name, say("%dd", "%dd", days).EN), "delivery.longest_hold: " + say("%dh", "%dh", int(lifetime.Hours())/2).EN}
@@ -50,7 +52,7 @@ func checkLifetime(_ context.Context, e *examination) {
 // checkUTF8 looks whether Postfix takes internationalised mail (RFC 6531).
 func checkUTF8(_ context.Context, e *examination) {
 	const name = "smtputf8_enable"
-	if v := e.mta.values[name]; v != "yes" {
+	if v := e.mta.Values[name]; v != "yes" {
 		e.warn(say("%s = %s", "%s = %s", name, v), setMain(name, "yes"))
 		return
 	}
@@ -85,13 +87,13 @@ var idHeader = []string{
 // checkReturn looks for a listener on loopback by which a filter can give mail back without asking us.
 // Those of our own upstreams do not count.
 func (e *examination) checkReturn(filters string) {
-	var asking []*service
-	for _, s := range e.mta.receivers() {
+	var asking []*postconf.Service
+	for _, s := range e.mta.Receivers() {
 		how, _ := e.calls(s)
 		switch {
-		case !s.internal() || e.isUpstream(s):
+		case !s.Internal() || e.isUpstream(s):
 		case how == never:
-			e.ok(say("content_filter = %s; mail can come back on %s, which does not ask sendgate", "content_filter = %s；邮件可经 %s 交回，该端口不询问 sendgate", filters, s.name))
+			e.ok(say("content_filter = %s; mail can come back on %s, which does not ask sendgate", "content_filter = %s；邮件可经 %s 交回，该端口不询问 sendgate", filters, s.Name))
 			return
 		default:
 			asking = append(asking, s)
@@ -99,7 +101,7 @@ func (e *examination) checkReturn(filters string) {
 	}
 	change := slices.Clone(idHeader)
 	for _, s := range asking {
-		change = append(change, setService(s.name, "smtpd_milters", ""))
+		change = append(change, setService(s.Name, "smtpd_milters", ""))
 	}
 	e.wrong(say("content_filter = %s, no id header, and no listener on loopback that does not ask sendgate", "content_filter = %s，未启用编号头，且没有不询问 sendgate 的回环监听端口", filters), change...)
 }
@@ -107,11 +109,11 @@ func (e *examination) checkReturn(filters string) {
 // filters are the content filters of services whose mail we see.
 func (e *examination) filters() (all []string) {
 	services := e.callers()
-	if s := e.mta.named("pickup/unix"); s != nil {
+	if s := e.mta.Named("pickup/unix"); s != nil {
 		services = append(services, s)
 	}
 	for _, s := range services {
-		if v := e.mta.value(s, "content_filter"); v != "" && !slices.Contains(all, v) {
+		if v := e.mta.Value(s, "content_filter"); v != "" && !slices.Contains(all, v) {
 			all = append(all, v)
 		}
 	}
@@ -121,14 +123,14 @@ func (e *examination) filters() (all []string) {
 // filtersByPipe reports whether a filter's transport is a program, which has sendmail(1) alone, while
 // such mail asks us.
 func (e *examination) filtersByPipe(filters []string) bool {
-	c := e.mta.cleanup()
+	c := e.mta.Cleanup()
 	if c == nil {
 		return false
 	}
 	how, _ := e.calls(c)
 	return how != never && slices.ContainsFunc(filters, func(f string) bool {
 		transport, _, _ := strings.Cut(f, ":")
-		s := e.mta.named(transport + "/unix")
-		return s != nil && s.command == "pipe"
+		s := e.mta.Named(transport + "/unix")
+		return s != nil && s.Command == "pipe"
 	})
 }

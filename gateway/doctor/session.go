@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway/postconf"
 	"github.com/sendgate/sendgate/policy"
 )
 
@@ -18,19 +19,19 @@ const (
 )
 
 // setting is a parameter of a connection to us: of the entry in braces, else of the service.
-func (e *examination) setting(s *service, name, inBraces string) string {
+func (e *examination) setting(s *postconf.Service, name, inBraces string) string {
 	if how, at := e.calls(s); how != never {
-		if v, ok := e.mta.milters(s)[at].settings[inBraces]; ok {
+		if v, ok := e.mta.Milters(s)[at].Settings[inBraces]; ok {
 			return v
 		}
 	}
-	return e.mta.value(s, name)
+	return e.mta.Value(s, name)
 }
 
 // asking are all services that ask us.
-func (e *examination) asking() []*service {
+func (e *examination) asking() []*postconf.Service {
 	services := e.callers()
-	if c := e.mta.cleanup(); c != nil {
+	if c := e.mta.Cleanup(); c != nil {
 		if how, _ := e.calls(c); how != never {
 			services = append(services, c)
 		}
@@ -39,8 +40,8 @@ func (e *examination) asking() []*service {
 }
 
 // values gives the services by the value that a parameter has for them, and the values in order.
-func (e *examination) values(name, inBraces string) (order []string, services map[string][]*service) {
-	services = map[string][]*service{}
+func (e *examination) values(name, inBraces string) (order []string, services map[string][]*postconf.Service) {
+	services = map[string][]*postconf.Service{}
 	for _, s := range e.asking() {
 		v := e.setting(s, name, inBraces)
 		if services[v] == nil {
@@ -51,10 +52,10 @@ func (e *examination) values(name, inBraces string) (order []string, services ma
 	return order, services
 }
 
-func names(all []*service) string {
+func names(all []*postconf.Service) string {
 	texts := make([]string, len(all))
 	for i, s := range all {
-		texts[i] = s.name
+		texts[i] = s.Name
 	}
 	return strings.Join(texts, ", ")
 }
@@ -107,18 +108,18 @@ func checkTimeouts(_ context.Context, e *examination) {
 	} {
 		for _, s := range services {
 			v := e.setting(s, limit.name, limit.inBraces)
-			if parseDuration(v, time.Second) < limit.least && !low[limit.name] {
+			if postconf.Duration(v, time.Second) < limit.least && !low[limit.name] {
 				low[limit.name] = true
-				e.warn(say("%s = %s at %s; sendgate may take %s to decide", "%[3]s 上 %[1]s = %[2]s；sendgate 最长需要 %[4]s 作出决定", limit.name, v, s.name, short(decides)),
+				e.warn(say("%s = %s at %s; sendgate may take %s to decide", "%[3]s 上 %[1]s = %[2]s；sendgate 最长需要 %[4]s 作出决定", limit.name, v, s.Name, short(decides)),
 					setMain(limit.name, limit.usual))
 			}
 		}
 	}
-	longest := slices.MaxFunc(services, func(a, b *service) int { return cmp.Compare(e.silence(a), e.silence(b)) })
+	longest := slices.MaxFunc(services, func(a, b *postconf.Service) int { return cmp.Compare(e.silence(a), e.silence(b)) })
 	if silence := e.silence(longest); e.MilterIdle <= silence {
 		low["idle"] = true
 		e.warn(say("milter.idle_timeout is %s, but Postfix may be silent for smtpd_timeout = %s (%s)",
-			"milter.idle_timeout 为 %s，而 Postfix 可静默 smtpd_timeout = %s（%s）", short(e.MilterIdle), short(silence), longest.name),
+			"milter.idle_timeout 为 %s，而 Postfix 可静默 smtpd_timeout = %s（%s）", short(e.MilterIdle), short(silence), longest.Name),
 			"milter.idle_timeout: 2h")
 	}
 	if len(low) == 0 {
@@ -128,17 +129,17 @@ func checkTimeouts(_ context.Context, e *examination) {
 }
 
 // silence is how long a service may wait for its client.
-func (e *examination) silence(s *service) time.Duration {
-	return e.mta.duration(s, "smtpd_timeout", time.Second)
+func (e *examination) silence(s *postconf.Service) time.Duration {
+	return e.mta.Duration(s, "smtpd_timeout", time.Second)
 }
 
 // checkConnections counts the processes that may ask us at a time.
 func checkConnections(_ context.Context, e *examination) {
 	most := 0
 	for _, s := range e.callers() {
-		n := e.mta.processes(s)
+		n := e.mta.Processes(s)
 		if n == 0 {
-			e.warn(say("%s may run any number of processes; milter.connections is %d", "%s 的进程数没有上限；milter.connections 为 %d", s.name, e.MilterConnections),
+			e.warn(say("%s may run any number of processes; milter.connections is %d", "%s 的进程数没有上限；milter.connections 为 %d", s.Name, e.MilterConnections),
 				"milter.connections: 10000")
 			return
 		}
@@ -159,17 +160,17 @@ func checkConnections(_ context.Context, e *examination) {
 func checkMacros(_ context.Context, e *examination) {
 	fine := true
 	for name, macro := range map[string]string{"milter_mail_macros": "{auth_authen}", "milter_end_of_data_macros": "i"} {
-		have := words(strings.NewReplacer("{", "", "}", "").Replace(e.mta.values[name]))
+		have := postconf.Words(strings.NewReplacer("{", "", "}", "").Replace(e.mta.Values[name]))
 		if !slices.Contains(have, strings.Trim(macro, "{}")) {
 			fine = false
-			e.wrong(say("%s = %s: %s is missing", "%s = %s：缺少 %s", name, e.mta.values[name], macro), "postconf -X "+name)
+			e.wrong(say("%s = %s: %s is missing", "%s = %s：缺少 %s", name, e.mta.Values[name], macro), "postconf -X "+name)
 		}
 	}
-	if v := number(e.mta.values["milter_protocol"]); v < 6 {
+	if v := postconf.Number(e.mta.Values["milter_protocol"]); v < 6 {
 		fine = false
 		e.warn(say("milter_protocol = %d: each message costs more round trips", "milter_protocol = %d：每封邮件往返次数更多", v), "postconf -X milter_protocol")
 	}
 	if fine {
-		e.ok(say("login and queue id are sent, milter_protocol = %s", "会发送登录名和队列号，milter_protocol = %s", e.mta.values["milter_protocol"]))
+		e.ok(say("login and queue id are sent, milter_protocol = %s", "会发送登录名和队列号，milter_protocol = %s", e.mta.Values["milter_protocol"]))
 	}
 }

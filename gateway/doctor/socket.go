@@ -4,6 +4,8 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
+
+	"github.com/sendgate/sendgate/gateway/postconf"
 )
 
 // checkSocket looks whether Postfix's user finds our unix sockets and may connect.
@@ -11,15 +13,15 @@ func checkSocket(_ context.Context, e *examination) {
 	said := map[string]bool{}
 	for _, s := range e.asking() {
 		how, at := e.calls(s)
-		m := e.mta.milters(s)[at]
-		path, unix := strings.CutPrefix(m.address, "unix:")
+		m := e.mta.Milters(s)[at]
+		path, unix := strings.CutPrefix(m.Address, "unix:")
 		switch {
-		case how == misplaced && !said[s.name]:
+		case how == misplaced && !said[s.Name]:
 			e.checkMisplaced(s, path)
-		case unix && how == reached && !said[e.mta.file(s, path)]:
-			e.checkUse(e.mta.file(s, path))
+		case unix && how == reached && !said[e.mta.File(s, path)]:
+			e.checkUse(e.mta.File(s, path))
 		}
-		said[s.name], said[e.mta.file(s, path)] = true, true
+		said[s.Name], said[e.mta.File(s, path)] = true, true
 	}
 	if len(said) == 0 {
 		e.skip(nobodyAsks())
@@ -31,19 +33,19 @@ func checkSocket(_ context.Context, e *examination) {
 }
 
 // checkMisplaced names a place that all services find.
-func (e *examination) checkMisplaced(s *service, path string) {
-	found := say("%s runs in a chroot and looks for unix:%s at %s", "%s 在 chroot 中运行，unix:%s 对它而言是 %s", s.name, path, e.mta.file(s, path))
+func (e *examination) checkMisplaced(s *postconf.Service, path string) {
+	found := say("%s runs in a chroot and looks for unix:%s at %s", "%s 在 chroot 中运行，unix:%s 对它而言是 %s", s.Name, path, e.mta.File(s, path))
 	if entry := e.entry(); entry != "unix:"+path {
-		e.wrong(found, setMain(milterParameter(s), e.first(e.mta.value(s, milterParameter(s)))))
+		e.wrong(found, setMain(s.MilterParameter(), e.first(e.mta.Value(s, s.MilterParameter()))))
 		return
 	}
-	e.wrong(found, "milter.listen[0].address: unix:"+filepath.Join(e.mta.queue(), "sendgate/milter.sock"),
-		setMain(milterParameter(s), "unix:sendgate/milter.sock"))
+	e.wrong(found, "milter.listen[0].address: unix:"+filepath.Join(e.mta.Queue(), "sendgate/milter.sock"),
+		setMain(s.MilterParameter(), "unix:sendgate/milter.sock"))
 }
 
 // checkUse looks at owner, group and mode of a socket and of the directories above it.
 func (e *examination) checkUse(path string) {
-	name := e.mta.values["mail_owner"]
+	name := e.mta.Values["mail_owner"]
 	who, err := lookUp(name)
 	if err == nil {
 		err = who.may(path, writing)

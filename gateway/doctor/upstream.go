@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/sendgate/sendgate/gateway/postconf"
 	"github.com/sendgate/sendgate/policy"
 )
 
@@ -50,7 +51,7 @@ func checkUpstreamListeners(_ context.Context, e *examination) {
 
 // local finds the service that answers on an address of this machine, and the address that it sees us
 // come from.
-func (e *examination) local(server string) (*service, netip.Addr) {
+func (e *examination) local(server string) (*postconf.Service, netip.Addr) {
 	host, text, err := net.SplitHostPort(server)
 	if err != nil {
 		return nil, netip.Addr{}
@@ -60,7 +61,7 @@ func (e *examination) local(server string) (*service, netip.Addr) {
 	if err != nil || !ofThisMachine(ip) {
 		return nil, netip.Addr{}
 	}
-	return e.mta.listener(ip, port), ip
+	return e.mta.Listener(ip, port), ip
 }
 
 // ofThisMachine reports whether an address is ours.
@@ -89,7 +90,7 @@ func (e *examination) allLocal(u *Upstream) bool {
 	return true
 }
 
-func (e *examination) isUpstream(s *service) bool {
+func (e *examination) isUpstream(s *postconf.Service) bool {
 	for _, u := range e.Upstreams {
 		for _, server := range u.Servers {
 			if found, _ := e.local(server); found == s {
@@ -101,15 +102,15 @@ func (e *examination) isUpstream(s *service) bool {
 }
 
 // checkPermission looks whether the listener takes mail from us without a login.
-func (e *examination) checkPermission(u *Upstream, s *service, us netip.Addr) {
+func (e *examination) checkPermission(u *Upstream, s *postconf.Service, us netip.Addr) {
 	switch u.TrustedPath {
 	case "xclient":
 		e.checkList(s, "smtpd_authorized_xclient_hosts", us, e.wrong)
 	case "network":
-		restrictions := e.mta.value(s, "smtpd_relay_restrictions") + " " + e.mta.value(s, "smtpd_recipient_restrictions")
+		restrictions := e.mta.Value(s, "smtpd_relay_restrictions") + " " + e.mta.Value(s, "smtpd_recipient_restrictions")
 		if !strings.Contains(restrictions, "permit_mynetworks") {
 			e.wrong(say("%s does not permit mynetworks: smtpd_relay_restrictions = %s", "%s 不许可 mynetworks：smtpd_relay_restrictions = %s",
-				s.name, e.mta.value(s, "smtpd_relay_restrictions")), setService(s.name, "smtpd_relay_restrictions", "permit_mynetworks,reject"))
+				s.Name, e.mta.Value(s, "smtpd_relay_restrictions")), setService(s.Name, "smtpd_relay_restrictions", "permit_mynetworks,reject"))
 			return
 		}
 		e.checkList(s, "mynetworks", us, e.wrong)
@@ -117,33 +118,33 @@ func (e *examination) checkPermission(u *Upstream, s *service, us netip.Addr) {
 }
 
 // checkForward looks whether Postfix learns in its log whom the mail is from.
-func (e *examination) checkForward(s *service, us netip.Addr) {
+func (e *examination) checkForward(s *postconf.Service, us netip.Addr) {
 	e.checkList(s, "smtpd_authorized_xforward_hosts", us, e.warn)
 }
 
 // checkList looks for our address in a list of networks.
-func (e *examination) checkList(s *service, name string, us netip.Addr, complain func(found policy.Label, change ...string)) {
-	list := e.mta.value(s, name)
-	switch found, known := lists(list, us); {
+func (e *examination) checkList(s *postconf.Service, name string, us netip.Addr, complain func(found policy.Label, change ...string)) {
+	list := e.mta.Value(s, name)
+	switch found, known := postconf.Lists(list, us); {
 	case found:
-		e.ok(say("%s: %s = %s has %v", "%s：%s = %s 包含 %v", s.name, name, list, us))
+		e.ok(say("%s: %s = %s has %v", "%s：%s = %s 包含 %v", s.Name, name, list, us))
 	case !known:
-		e.skip(say("%s: %s = %s cannot be looked into", "%s：无法展开 %s = %s", s.name, name, list))
+		e.skip(say("%s: %s = %s cannot be looked into", "%s：无法展开 %s = %s", s.Name, name, list))
 	default:
-		complain(say("%s: %s = %s lacks %v", "%s：%s = %s 不含 %v", s.name, name, list, us),
-			setService(s.name, name, strings.TrimLeft(strings.Join(append(words(list), us.String()), ","), ",")))
+		complain(say("%s: %s = %s lacks %v", "%s：%s = %s 不含 %v", s.Name, name, list, us),
+			setService(s.Name, name, strings.TrimLeft(strings.Join(append(postconf.Words(list), us.String()), ","), ",")))
 	}
 }
 
 // checkLoop looks whether what we let go asks us again. Mail of the relay has no id header.
-func (e *examination) checkLoop(s *service) {
+func (e *examination) checkLoop(s *postconf.Service) {
 	if how, _ := e.calls(s); how == never {
 		return
 	}
-	found := say("%s asks sendgate about what sendgate has let go", "%s 会就 sendgate 已放行的邮件再次询问 sendgate", s.name)
+	found := say("%s asks sendgate about what sendgate has let go", "%s 会就 sendgate 已放行的邮件再次询问 sendgate", s.Name)
 	if e.IDHeader {
-		e.warn(found, setService(s.name, "smtpd_milters", ""))
+		e.warn(found, setService(s.Name, "smtpd_milters", ""))
 		return
 	}
-	e.wrong(found, setService(s.name, "smtpd_milters", ""))
+	e.wrong(found, setService(s.Name, "smtpd_milters", ""))
 }

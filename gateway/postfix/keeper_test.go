@@ -639,6 +639,11 @@ func TestRelease(t *testing.T) {
 			k.shelf.drop(queueID)
 		}, false, NotFound, "", ""},
 		{"never there", func(*testing.T, *keeping) {}, false, NeverListed, "", ""},
+		{"never there, and the release waited long for the helper", func(t *testing.T, k *keeping) {
+			k.decide(t, k.due(t), policy.Event{Kind: policy.Released, Until: k.clock()})
+			k.later(t, 10*time.Second)
+			k.later(t, 10*time.Second)
+		}, false, NeverListed, "", ""},
 		{"not there, and asked for by an earlier process", func(*testing.T, *keeping) {}, true, NotHeld, "", ""},
 		{"not there, and done without an answer", func(t *testing.T, k *keeping) {
 			k.file(queueID, holdQueue, 0)

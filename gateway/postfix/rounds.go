@@ -70,6 +70,7 @@ type round struct {
 	begun   time.Time
 	queue   map[string]Queued // by queue id
 	held    []store.Message   // what the journal thinks is held in Postfix
+	leaving []store.Message   // what is being let go or taken back
 	claimed map[string]bool   // queue ids of all that we have something to do with
 	due     map[policy.ID]bool
 	newest  time.Time // when the last of those that are listed in the hold queue was received
@@ -118,6 +119,8 @@ func (k *Keeper) collect(r *round) error {
 		r.claimed[m.Envelope.QueueID] = true
 		if m.States[policy.StateHeld]+m.States[policy.StateApprovalPending] > 0 {
 			r.held = append(r.held, m)
+		} else {
+			r.leaving = append(r.leaving, m)
 		}
 	}
 	return nil
@@ -143,6 +146,15 @@ func (k *Keeper) look(r *round) (missing []store.Message) {
 		}
 		missing = append(missing, m)
 		if before := m.Envelope.Received.Add(-time.Microsecond); before.Before(listed) && !k.wasListed(m.ID, m.Envelope.Received) {
+			listed = before
+		}
+	}
+	// One whose hold has ended may wait for the helper, and may never have come to the hold queue.
+	for _, m := range r.leaving {
+		q, ok := r.queue[m.Envelope.QueueID]
+		if k.seen[m.ID] || ok && q.Queue == holdQueue && ours(q.Arrival, &m.Envelope) {
+			seen[m.ID] = true
+		} else if before := m.Envelope.Received.Add(-time.Microsecond); before.Before(listed) && !k.wasListed(m.ID, m.Envelope.Received) {
 			listed = before
 		}
 	}

@@ -87,7 +87,7 @@ func TestStatusAndMetrics(t *testing.T) {
 	got := s.metrics()
 	for name, want := range map[string]float64{
 		"sendgate_track_lines_total mail": 2, "sendgate_track_entries_total status": 1, "sendgate_track_entries_total rejected": 1,
-		"sendgate_track_lag_seconds mail": 3600, "sendgate_track_gaps": 0, "sendgate_track_unmatched_total": 0,
+		"sendgate_track_lag_seconds mail": 3600, "sendgate_track_gaps": 0, "sendgate_track_unmatched_lines_total": 0,
 	} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s is %v (%v), want %v", name, v, ok, want)

@@ -13,6 +13,9 @@ import (
 const (
 	// maxNodes bounds the queue files that are remembered; the longest untouched goes first.
 	maxNodes = 40_000
+	// restAfter is how long a queue file is remembered of which no line speaks, beyond the time after which what is
+	// missing counts. Another line finds its message in the journal again, as after a restart.
+	restAfter = 10 * time.Minute
 	// maxWaiting bounds the lines that wait for a link, of all queue files together.
 	maxWaiting = 200_000
 	// maxEdges bounds the edges to queue files that were not seen yet.
@@ -59,6 +62,7 @@ func (g *graph) node(e *postlog.Entry, m *mark, now time.Time) *node {
 	if n.place != nil {
 		g.recent.MoveToFront(n.place)
 	}
+	n.touch = now
 	n.note(e)
 	return n
 }
@@ -104,6 +108,21 @@ func (g *graph) evict(n *node) {
 	g.settle(n)
 	g.forget(n)
 	delete(g.nodes, n.nodeKey)
+}
+
+// rest forgets the queue files of which nothing was heard since a time, when their message has
+// come to its end. Of all others it is known here only that they were seen.
+func (g *graph) rest(since time.Time) {
+	for at := g.recent.Back(); at != nil; {
+		n, newer := at.Value.(*node), at.Prev()
+		if n.touch.After(since) {
+			return
+		}
+		if _, waits := g.waiting[n]; !waits && n.link != nil && n.link.subject.ended() {
+			g.evict(n)
+		}
+		at = newer
+	}
 }
 
 // forget takes a node out of the lists; who still has it may use it.

@@ -382,6 +382,26 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// A queue file that rests is forgotten; what comes of it later is still known to be its message's.
+func TestRestingQueueFilesAreForgotten(t *testing.T) {
+	s := newSite(t)
+	id := s.accept(letter{queueID: "A0B1C2D3E4", to: []string{"x@far.example"}})
+	s.read("10:00:01 postfix/smtp: A0B1C2D3E4: to=<x@far.example>, relay=none, " + delays + "dsn=4.4.1, status=deferred (timed out)")
+	s.want(id, "x@far.example=deferred")
+	rest := s.tracker.cfg.UnknownAfter + restAfter + time.Second
+	s.pass(rest)
+	if len(s.tracker.graph.nodes) != 1 {
+		t.Fatalf("%d queue files remembered while the message is on its way", len(s.tracker.graph.nodes))
+	}
+	s.read(sent("10:30:00", "A0B1C2D3E4", "x@far.example"))
+	s.pass(rest)
+	if g := s.tracker.graph; len(g.nodes)+len(g.subjects)+len(g.byQueue)+g.recent.Len() != 0 || g.dropped != 0 {
+		t.Errorf("remembered: %d queue files, %d messages; %d dropped", len(g.nodes), len(g.subjects), g.dropped)
+	}
+	s.read(bounced("11:30:00", "A0B1C2D3E4", "x@far.example"))
+	s.want(id, "x@far.example=async_bounced")
+}
+
 // deaf is a journal that knows no queue id, quickly.
 type deaf struct{ Journal }
 

@@ -38,7 +38,7 @@ func newMetrics(t *Tracker) *metrics {
 		lines:     vector("sendgate_track_lines_total", "Log lines read.", "source"),
 		entries:   vector("sendgate_track_entries_total", "Log lines that state something about a message.", "kind"),
 		unread:    counter("sendgate_track_unreadable_lines_total", "Log lines without the form of one."),
-		unmatched: counter("sendgate_track_unmatched_total", "Status lines of our messages about an address that is none of their recipients."),
+		unmatched: counter("sendgate_track_unmatched_lines_total", "Status lines of our messages about an address that is none of their recipients."),
 		failed:    counter("sendgate_track_refused_changes_total", "Changes that the journal refused for good."),
 		reports:   vector("sendgate_track_reports_total", "Delivery reports (DSN) seen, by what they were.", "result"),
 		dropped: prometheus.NewCounterFunc(prometheus.CounterOpts{

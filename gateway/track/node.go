@@ -79,7 +79,8 @@ type node struct {
 	tries int
 	prev  *node // the file that had the queue id before
 	place *list.Element
-	gone  bool // not in the graph any more
+	touch time.Time // when a line was about it, by our clock
+	gone  bool      // not in the graph any more
 }
 
 // maxPending bounds what one queue file keeps waiting; the recipients of a message have a line each.

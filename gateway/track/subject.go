@@ -72,6 +72,11 @@ func newSubject(m *store.Message, rows policy.Rows) *subject {
 	return s
 }
 
+// ended reports whether every recipient has come to an end.
+func (s *subject) ended() bool {
+	return !slices.ContainsFunc(s.leaves, func(l *leaf) bool { return !l.final && !l.group && !l.old })
+}
+
 // directOf is the event that a log had about a recipient of the envelope before a restart.
 func directOf(r *policy.Row) *policy.Event {
 	kinds := map[policy.State]policy.Kind{

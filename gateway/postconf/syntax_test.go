@@ -1,4 +1,4 @@
-package doctor
+package postconf
 
 import (
 	"net/netip"
@@ -9,7 +9,7 @@ import (
 )
 
 func TestParseMilters(t *testing.T) {
-	for list, want := range map[string][]milter{
+	for list, want := range map[string][]Milter{
 		"":                             nil,
 		"inet:localhost:8891":          {{"inet:localhost:8891", "inet:localhost:8891", map[string]string{}}},
 		" unix:a ,\t inet:[::1]:2, , ": {{"unix:a", "unix:a", map[string]string{}}, {"inet:[::1]:2", "inet:[::1]:2", map[string]string{}}},
@@ -21,7 +21,7 @@ func TestParseMilters(t *testing.T) {
 		"{}":                                 nil,
 		"{ unix:a":                           {{"{ unix:a", "unix:a", map[string]string{}}},
 	} {
-		if got := parseMilters(list); !reflect.DeepEqual(got, want) {
+		if got := ParseMilters(list); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v, want %+v", list, got, want)
 		}
 	}
@@ -33,16 +33,28 @@ func FuzzMilters(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, list string) {
-		all := parseMilters(list)
+		all := ParseMilters(list)
 		for _, m := range all {
-			if m.address == "" || !strings.Contains(list, m.text) {
+			if m.Address == "" || !strings.Contains(list, m.Text) {
 				t.Errorf("%q gives %+v", list, m)
 			}
 		}
-		if again := parseMilters(join(all)); !strings.ContainsAny(list, "{}") && !reflect.DeepEqual(all, again) {
+		if again := ParseMilters(Join(all)); !strings.ContainsAny(list, "{}") && !reflect.DeepEqual(all, again) {
 			t.Errorf("%q gives %+v, then %+v", list, all, again)
 		}
 	})
+}
+
+func TestTight(t *testing.T) {
+	for list, want := range map[string]string{
+		"": "", "unix:a": "unix:a", "unix:a,  inet:b:1 inet:c:2": "unix:a,inet:b:1,inet:c:2",
+		"{ unix:a, default_action=accept, command_timeout=5s }, unix:b": "{unix:a,default_action=accept,command_timeout=5s},unix:b",
+		"{ unix:a, { default_action = accept } }":                       "{unix:a,{default_action=accept}}",
+	} {
+		if got := Tight(list); got != want {
+			t.Errorf("%q is %q, want %q", list, got, want)
+		}
+	}
 }
 
 func TestParseDuration(t *testing.T) {
@@ -50,7 +62,7 @@ func TestParseDuration(t *testing.T) {
 		"30s": 30 * time.Second, "5d": 120 * time.Hour, "2w": 336 * time.Hour, "10": 10 * time.Second, "1m": time.Minute, "3h": 3 * time.Hour,
 		"": 0, "x": 0, "s": 0, "-1s": 0, "99999999999999w": 0, "2147483647w": 0, "${stress?{10}:{300}}s": 0,
 	} {
-		if got := parseDuration(text, time.Second); got != want {
+		if got := Duration(text, time.Second); got != want {
 			t.Errorf("%q is %v, want %v", text, got, want)
 		}
 	}
@@ -68,46 +80,46 @@ func TestLists(t *testing.T) {
 		"mx.corp.test 127.0.0.1":           {true, false},
 		"/etc/networks":                    {false, false},
 	} {
-		found, known := lists(list, netip.MustParseAddr("127.0.0.1"))
+		found, known := Lists(list, netip.MustParseAddr("127.0.0.1"))
 		if found != want[0] || known != want[1] {
 			t.Errorf("%q: %v, %v", list, found, known)
 		}
 	}
-	if found, _ := lists("[::1]/128", netip.MustParseAddr("::1")); !found {
+	if found, _ := Lists("[::1]/128", netip.MustParseAddr("::1")); !found {
 		t.Error("an address in brackets is not read")
 	}
 }
 
 // TestServices reads what postconf prints of master.cf.
 func TestServices(t *testing.T) {
-	m := &mta{values: map[string]string{"default_process_limit": "100", "queue_directory": "/q"}}
+	m := &MTA{Values: map[string]string{"default_process_limit": "100", "queue_directory": "/q"}}
 	m.readServices("smtp/inet/command = smtpd -v -o a=b\nsmtp/inet/chroot = y\nsmtp/inet/process_limit = -\n"+
 		"[::1]:25/inet/command = smtpd\n[::1]:25/inet/chroot = n\nprivate/x/unix/command = pipe user=a argv=b=c\n"+
 		"tlsmgr/unix/process_limit = 1000?\nno line\n", "smtp/inet/mynetworks = a=b\nother/inet/x = y\n")
-	s := m.named("smtp/inet")
-	if s == nil || s.command != "smtpd" || !s.chroot || m.processes(s) != 100 || s.own["mynetworks"] != "a=b" {
+	s := m.Named("smtp/inet")
+	if s == nil || s.Command != "smtpd" || !s.Chroot || m.Processes(s) != 100 || s.Own["mynetworks"] != "a=b" {
 		t.Fatalf("%+v", s)
 	}
-	if m.file(s, "/a/b") != "/q/a/b" || m.file(s, "a") != "/q/a" {
-		t.Errorf("%s, %s", m.file(s, "/a/b"), m.file(s, "a"))
+	if m.File(s, "/a/b") != "/q/a/b" || m.File(s, "a") != "/q/a" {
+		t.Errorf("%s, %s", m.File(s, "/a/b"), m.File(s, "a"))
 	}
-	six := m.named("[::1]:25/inet")
-	if host, port := six.endpoint(); host != "::1" || port != "25" || !six.internal() || s.internal() {
+	six := m.Named("[::1]:25/inet")
+	if host, port := six.Endpoint(); host != "::1" || port != "25" || !six.Internal() || s.Internal() {
 		t.Errorf("%s, %s", host, port)
 	}
-	if m.file(six, "/a/b") != "/a/b" || m.file(six, "a") != "/q/a" {
-		t.Errorf("%s, %s", m.file(six, "/a/b"), m.file(six, "a"))
+	if m.File(six, "/a/b") != "/a/b" || m.File(six, "a") != "/q/a" {
+		t.Errorf("%s, %s", m.File(six, "/a/b"), m.File(six, "a"))
 	}
-	if p := m.named("private/x/unix"); p == nil || p.command != "pipe" {
+	if p := m.Named("private/x/unix"); p == nil || p.Command != "pipe" {
 		t.Errorf("%+v", p)
 	}
-	if m.processes(m.named("tlsmgr/unix")) != 1000 {
+	if m.Processes(m.Named("tlsmgr/unix")) != 1000 {
 		t.Error("the mark of a wakeup is part of a number")
 	}
 	for at, want := range map[string]string{"127.0.0.1 25": "smtp/inet", "::1 25": "smtp/inet", "127.0.0.1 26": ""} {
 		ip, port, _ := strings.Cut(at, " ")
-		got := m.listener(netip.MustParseAddr(ip), number(port))
-		if (got == nil) != (want == "") || got != nil && got.name != want {
+		got := m.Listener(netip.MustParseAddr(ip), Number(port))
+		if (got == nil) != (want == "") || got != nil && got.Name != want {
 			t.Errorf("%s: %+v", at, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package doctor
+package postconf
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 // runLimit is how long postconf may take; it needs milliseconds, or name service lookups.
 const runLimit = 20 * time.Second
 
-// Postconf runs the program at an absolute path on the configuration in a directory, without a shell
+// Program gives a function that runs postconf at an absolute path on the configuration in a directory, without a shell
 // and in a clean environment.
-func Postconf(program, dir string) func(ctx context.Context, args ...string) (string, error) {
+func Program(program, dir string) func(ctx context.Context, args ...string) (string, error) {
 	return func(ctx context.Context, args ...string) (string, error) {
 		ctx, cancel := context.WithTimeout(ctx, runLimit)
 		defer cancel()

@@ -1,4 +1,4 @@
-package doctor
+package postconf
 
 import (
 	"net/netip"
@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// A milter is an entry of smtpd_milters (MILTER_README).
-type milter struct {
-	text     string            // as written
-	address  string            // inet:host:port or unix:path
-	settings map[string]string // { address, name=value ... }
+// A Milter is an entry of smtpd_milters (MILTER_README).
+type Milter struct {
+	Text     string            // as written
+	Address  string            // inet:host:port or unix:path
+	Settings map[string]string // { address, name=value ... }
 }
 
-// parseMilters reads a list: entries are separated by commas and blanks; one in braces has settings of
+// ParseMilters reads a list: entries are separated by commas and blanks; one in braces has settings of
 // its own.
-func parseMilters(list string) (all []milter) {
-	for _, word := range words(list) {
-		m := milter{text: word, address: word, settings: map[string]string{}}
+func ParseMilters(list string) (all []Milter) {
+	for _, word := range Words(list) {
+		m := Milter{Text: word, Address: word, Settings: map[string]string{}}
 		if inner, ok := strings.CutPrefix(word, "{"); ok {
-			parts := words(strings.TrimSuffix(inner, "}"))
+			parts := Words(strings.TrimSuffix(inner, "}"))
 			if len(parts) == 0 {
 				continue
 			}
-			m.address = parts[0]
+			m.Address = parts[0]
 			for _, p := range parts[1:] {
 				name, value, _ := strings.Cut(strings.Trim(p, "{} "), "=")
-				m.settings[strings.TrimSpace(name)] = strings.TrimSpace(value)
+				m.Settings[strings.TrimSpace(name)] = strings.TrimSpace(value)
 			}
 		}
 		all = append(all, m)
@@ -35,8 +35,8 @@ func parseMilters(list string) (all []milter) {
 	return all
 }
 
-// words splits at commas and blanks outside of braces.
-func words(list string) (all []string) {
+// Words splits at commas and blanks outside of braces.
+func Words(list string) (all []string) {
 	depth, start := 0, -1
 	for i, c := range []byte(list) {
 		separates := depth == 0 && strings.IndexByte(", \t\r\n", c) >= 0
@@ -58,13 +58,28 @@ func words(list string) (all []string) {
 	return all
 }
 
-// join writes a list.
-func join(all []milter) string {
+// Join writes a list.
+func Join(all []Milter) string {
 	texts := make([]string, len(all))
 	for i := range all {
-		texts[i] = all[i].text
+		texts[i] = all[i].Text
 	}
 	return strings.Join(texts, ", ")
+}
+
+// Tight writes a list without blanks, as master.cf takes it: postconf -P refuses a value that has any.
+func Tight(list string) string {
+	all := Words(list)
+	for i, word := range all {
+		if inner, ok := strings.CutPrefix(word, "{"); ok {
+			parts := Words(strings.TrimSuffix(inner, "}"))
+			for j, p := range parts {
+				parts[j] = strings.Join(strings.Fields(p), "")
+			}
+			all[i] = "{" + strings.Join(parts, ",") + "}"
+		}
+	}
+	return strings.Join(all, ",")
 }
 
 // units are the letters of a time in main.cf.
@@ -72,8 +87,8 @@ var units = map[byte]time.Duration{
 	's': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
 }
 
-// parseDuration reads a time of main.cf; 0 when it is none.
-func parseDuration(text string, unit time.Duration) time.Duration {
+// Duration reads a time of main.cf; 0 when it is none.
+func Duration(text string, unit time.Duration) time.Duration {
 	if text == "" {
 		return 0
 	}
@@ -87,8 +102,8 @@ func parseDuration(text string, unit time.Duration) time.Duration {
 	return time.Duration(n) * unit
 }
 
-// number reads a number of main.cf; 0 when it is none.
-func number(text string) int {
+// Number reads a number of main.cf; 0 when it is none.
+func Number(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
 		return 0
@@ -96,11 +111,11 @@ func number(text string) int {
 	return n
 }
 
-// lists reports whether a list of networks has an address. Without a match it is not known when there
+// Lists reports whether a list of networks has an address. Without a match it is not known when there
 // are files, tables or names in it. The first entry that fits decides (postconf(5), mynetworks).
-func lists(list string, ip netip.Addr) (found, known bool) {
+func Lists(list string, ip netip.Addr) (found, known bool) {
 	known = true
-	for _, word := range words(list) {
+	for _, word := range Words(list) {
 		pattern, not := strings.CutPrefix(word, "!")
 		network, ok := parseNetwork(pattern, ip)
 		switch {
