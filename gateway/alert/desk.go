@@ -17,6 +17,9 @@ import (
 // name is that of the kept value.
 const name = "alerts"
 
+// endOfBatch is the position behind every record of a batch.
+const endOfBatch = 1 << 16
+
 // How often a Desk looks at the time and keeps what has changed, and how it tries again.
 const (
 	tick      = time.Second
@@ -34,7 +37,7 @@ type Journal interface {
 	Kept(name string) ([]byte, error)
 }
 
-// A Feed gives the records of the journal, from the batch after [Desk.Mark]. [store.Subscription] is one.
+// A Feed gives the records of the journal, from the batch of [Desk.Begin] on. [store.Subscription] is one.
 type Feed interface {
 	Next(ctx context.Context) (store.Record, error)
 }
@@ -75,6 +78,9 @@ func New(s Settings, people People, journal Journal, post Post, now func() time.
 			Name: "sendgate_notices_total", Help: "Notices by receiver (admins, hooks, sender) and what became of them (sent, failed).",
 		}, []string{"receiver", "outcome"}),
 	}
+	for _, receiver := range []string{Admins, Hooks, "sender"} { // the first failure is an increase, too
+		d.notices.WithLabelValues(receiver, "failed")
+	}
 	value, err := journal.Kept(name)
 	if err != nil {
 		return nil, fmt.Errorf("read alerts: %w", err)
@@ -96,22 +102,21 @@ func (d *Desk) Reload(s Settings, people People) {
 	d.book.settings, d.people = s, people
 }
 
-// Mark is the batch after which the feed of Run begins; 0 for what comes from now on.
-func (d *Desk) Mark() uint64 {
+// Begin is the batch with which the feed of Run begins, where the journal ends at a batch. Without a mark, and with one
+// beyond that end (of another journal, or of this one before it was repaired), what comes after the batch anew is taken
+// up. That mark is kept at once: what comes before a crash is told after it.
+func (d *Desk) Begin(last, anew uint64) uint64 {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.batch - min(d.batch, 1) // the last one may not be complete
-}
-
-// Begin is Mark, where the journal ends at a batch. A mark beyond that is of another journal, or of this one
-// before it was repaired: then what comes from now on is taken up.
-func (d *Desk) Begin(last uint64) uint64 {
-	d.mu.Lock()
-	if d.batch > last {
-		d.batch, d.position = 0, 0
+	fresh := d.batch == 0 && d.position == 0 || d.batch > last
+	if fresh {
+		d.batch, d.position, d.dirty = anew, endOfBatch, true
 	}
+	from := max(d.batch, 1) // the last one may not be complete
 	d.mu.Unlock()
-	return d.Mark()
+	if fresh {
+		d.keepOrLog()
+	}
+	return from
 }
 
 // Raise takes up an occurrence that no event of the journal tells.

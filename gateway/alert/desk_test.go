@@ -105,8 +105,8 @@ func TestARestartNeitherRepeatsNorForgets(t *testing.T) {
 		}
 		expect(t, "before", p.take(), annsNotice, adminsNotice)
 		r = begun(t, j, p, zap.NewNop())
-		if r.Mark() != 4 {
-			t.Errorf("mark %d", r.Mark())
+		if from := r.Begin(6, 6); from != 5 {
+			t.Errorf("begins with %d", from)
 		}
 		for _, rec := range records {
 			r.feed <- rec
@@ -343,11 +343,51 @@ func TestAFullDiskKeepsNothingAndTellsAllTheSame(t *testing.T) {
 	})
 }
 
-func TestAMarkBeyondTheEndOfTheJournalIsNotBelieved(t *testing.T) {
-	for last, want := range map[uint64]uint64{9: 4, 5: 4, 4: 0, 1: 0} {
-		d := &Desk{batch: 5, position: 2}
-		if got := d.Begin(last); got != want || d.Mark() != want {
-			t.Errorf("the journal ends at %d: begins after %d, mark %d", last, got, d.Mark())
+func TestWhereADeskBegins(t *testing.T) {
+	for _, tt := range []struct {
+		outcome    string
+		batch      uint64 // of the mark
+		position   int
+		last, anew uint64
+		from, mid  uint64 // mid is the batch up to which nothing is taken up
+	}{
+		{"after its mark, with a batch that may not be complete", 5, 2, 9, 9, 5, 5},
+		{"at the last batch", 5, 2, 5, 5, 5, 5},
+		{"with the first batch", 1, 0, 7, 7, 1, 1},
+		{"from now on, where the mark is beyond the end", 5, 2, 4, 4, 4, 4},
+		{"from now on, where there is no mark", 0, 0, 7, 7, 7, 7},
+		{"after what a backup had, where there is no mark", 0, 0, 7, 4, 4, 4},
+		{"after its mark, whatever was restored before", 5, 2, 7, 4, 5, 5},
+		{"with what comes first, in an empty journal", 0, 0, 0, 0, 1, 0},
+		{"again with what came first", 0, endOfBatch, 3, 3, 1, 0},
+	} {
+		t.Run(tt.outcome, func(t *testing.T) {
+			j := newMemory()
+			d, err := New(settings(), people(t), j, &post{}, time.Now, zap.NewNop())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.batch, d.position = tt.batch, tt.position
+			if got := d.Begin(tt.last, tt.anew); got != tt.from || d.batch != tt.mid {
+				t.Errorf("begins with %d, mark %d", got, d.batch)
+			}
+			if again := d.Begin(tt.last+5, tt.last+5); again != tt.from {
+				t.Errorf("the second time with %d", again)
+			}
+		})
+	}
+}
+
+// TestTheFirstMarkIsKeptAtOnce has a crash right after the first start: what comes then is told by the next one.
+func TestTheFirstMarkIsKeptAtOnce(t *testing.T) {
+	j := newMemory()
+	for _, last := range []uint64{3, 8} {
+		d, err := New(settings(), people(t), j, &post{}, time.Now, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if from := d.Begin(last, last); from != 3 {
+			t.Errorf("the journal ends at %d: begins with %d", last, from)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package alert
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
@@ -76,7 +77,7 @@ func (o Occurrence) of(e *policy.Envelope, ev *policy.Event, f policy.Finding) (
 	}
 	switch {
 	case f.Kind == "similar":
-		o.Kind, o.Rule, o.Window, o.Text = Campaign, "", 0, f.Text()
+		o.Kind, o.Rule, o.Window, o.Text, o.Name = Campaign, "", 0, f.Text(), mailing(o.Sample, e.Identity)
 		if f.Source == "hijack" {
 			o.Kind, o.Severity = Hijack, Critical
 		}
@@ -85,6 +86,9 @@ func (o Occurrence) of(e *policy.Envelope, ev *policy.Event, f policy.Finding) (
 		// of the account, not of the message: who has it may not be its owner
 		o.Kind, o.Rule, o.Window, o.Until, o.Mailbox = PulledBack, f.Source, 0, f.Next, ""
 		return o, f.Decided && ev.Kind != policy.Released
+	case f.Kind == "restored":
+		o.Kind, o.Rule, o.Window, o.Until, o.Mailbox = Restored, f.Source, 0, f.Next, ""
+		return o, f.Decided
 	case f.Decided && f.Action == policy.Approval:
 		o.Kind = ApprovalWaiting
 		return o, ev.Kind != policy.Released
@@ -103,6 +107,14 @@ func (o Occurrence) of(e *policy.Envelope, ev *policy.Event, f policy.Finding) (
 	}
 	o.Kind = LimitWarning
 	return o, f.Warn
+}
+
+// mailing names a campaign by the message with which its incident begins: nobody knows it by its id.
+func mailing(subject, identity string) string {
+	if subject = strings.TrimSpace(subject); subject == "" {
+		return identity
+	}
+	return shorten(subject, maxRunes) + " (" + identity + ")"
 }
 
 func keepsBack(a policy.Action) bool {

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 type Occurrence struct {
 	Kind    Kind
 	Subject string        // whom or what it is about: an identity, the key of a limit, a domain, a part of the gateway
+	Name    string        // what people know the subject by, where it is an id; else empty
 	Rule    string        // by which it was found, or empty
 	Window  time.Duration // of the rule, or 0
 	Time    time.Time
@@ -88,7 +90,7 @@ func begin(id policy.ID, o *Occurrence) *Incident {
 	t := o.Kind.trait()
 	return &Incident{
 		ID: id.String(), Kind: o.Kind, Subject: o.Subject, Rule: o.Rule, Window: o.Window, Severity: t.severity,
-		Title: about(t.title, o.Subject), Advice: t.proposal(o.Subject, o.Rule), Opened: o.Time,
+		Title: about(t.title, cmp.Or(o.Name, o.Subject)), Advice: t.proposal(o.Subject, o.Rule), Opened: o.Time,
 	}
 }
 

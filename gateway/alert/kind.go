@@ -24,11 +24,16 @@ const (
 	UnknownRate     Kind = "unknown_rate"   // too many recipients of which nothing is known
 	TrackingGap     Kind = "tracking_gap"   // a log or a mailbox cannot be read
 	DiskLow         Kind = "disk_low"
-	Campaign        Kind = "campaign"    // many similar messages
-	Hijack          Kind = "hijack"      // an account behaves as if somebody else used it
-	MassRecall      Kind = "mass_recall" // an ordinary account takes back a lot of mail
-	Digest          Kind = "digest"      // of notices only: what there was no room for
-	Test            Kind = "test"        // of notices only
+	Campaign        Kind = "campaign"        // many similar messages
+	Hijack          Kind = "hijack"          // an account behaves as if somebody else used it
+	MassRecall      Kind = "mass_recall"     // an ordinary account takes back a lot of mail
+	Bypass          Kind = "bypass"          // the rules are bypassed for a while
+	BypassOver      Kind = "bypass_over"     // they apply again
+	Restored        Kind = "restored"        // mail of a backup waits for a person
+	StoreBounded    Kind = "store_bounded"   // what is kept was deleted before its time
+	WebhookFailing  Kind = "webhook_failing" // a program that is to be told of events cannot be
+	Digest          Kind = "digest"          // of notices only: what there was no room for
+	Test            Kind = "test"            // of notices only
 )
 
 // Severity says how much an incident matters.
@@ -121,6 +126,19 @@ var traits = map[Kind]trait{
 		severity: Critical, title: policy.Label{EN: "The disk is nearly full", ZH: "磁盘空间不足"},
 		advice: policy.Label{EN: "Free some space or shorten what is kept: new mail is put off (452) when nothing is left", ZH: "请清理空间或缩短保留时间：空间用尽后新邮件将被暂缓接收 (452)"},
 	},
+	Restored: {
+		severity: Critical, title: policy.Label{EN: "Mail restored from a backup waits for a decision", ZH: "由备份恢复的邮件等待处理"},
+		advice: policy.Label{
+			EN: "It may have been sent after the backup was made: look into the log of the server behind, then let it go or take it back",
+			ZH: "备份之后可能已经发出：请先核对后端服务器的日志，然后整批放行或撤回",
+		},
+		command: "sendgate approvals --batch BATCH", standing: true,
+	},
+	StoreBounded: {
+		severity: Warning, title: policy.Label{EN: "The store has reached its size limit", ZH: "存储已达容量上限"},
+		advice:  policy.Label{EN: "Raise store.max_size_mib, or shorten what is kept (bodies_for, events_for)", ZH: "请调大 store.max_size_mib，或缩短保留时间 (bodies_for、events_for)"},
+		command: "sendgate store usage",
+	},
 	Campaign: {
 		severity: Warning, title: policy.Label{EN: "Many similar messages", ZH: "大量相似邮件"},
 		advice: policy.Label{EN: "Look at the sample and decide on all of them at once", ZH: "请查看样本后统一处理"},
@@ -129,6 +147,19 @@ var traits = map[Kind]trait{
 		severity: Warning, title: policy.Label{EN: "An account takes back a lot of mail", ZH: "账号大量撤回邮件"},
 		advice:  policy.Label{EN: "Somebody who uses the account may wipe the traces: ask the owner, and see what was taken back", ZH: "可能是盗用者在清除痕迹：请向账号所有者核实，并查看撤回记录"},
 		command: "sendgate recalls",
+	},
+	Bypass: {
+		severity: Critical, title: policy.Label{EN: "The rules are bypassed: nothing is held", ZH: "规则已旁路：邮件不再暂缓"},
+		advice: policy.Label{EN: "It ends by itself. To end it now", ZH: "到期自动结束。如需立即结束"}, command: "sendgate bypass --end",
+		standing: true,
+	},
+	WebhookFailing: {
+		severity: Warning, title: policy.Label{EN: "A program is not told what happens", ZH: "事件推送失败"},
+		advice:  policy.Label{EN: "Mail still flows. To see what its receiver says", ZH: "邮件仍正常发送。查看推送状态"},
+		command: "sendgate webhooks", standing: true,
+	},
+	BypassOver: {
+		severity: Info, title: policy.Label{EN: "The rules apply again", ZH: "规则恢复生效"}, act: true,
 	},
 	Hijack: {
 		severity: Critical, title: policy.Label{EN: "An account behaves as if somebody else used it", ZH: "账号疑似被盗用"},

@@ -43,7 +43,7 @@ func (d *Desk) follow(ctx context.Context, feed Feed) error {
 func (d *Desk) observe(r store.Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if r.Batch < d.batch || r.Batch == d.batch && r.Position <= d.position && d.batch > 0 {
+	if r.Batch < d.batch || r.Batch == d.batch && r.Position <= d.position && r.Batch > 0 {
 		return
 	}
 	d.batch, d.position, d.dirty = r.Batch, r.Position, true

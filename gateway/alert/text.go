@@ -13,7 +13,7 @@ func (in *Incident) outcome() policy.Label {
 		return policy.Label{}
 	}
 	switch in.Kind {
-	case ApprovalWaiting, PulledBack:
+	case ApprovalWaiting, PulledBack, Restored:
 		return in.messages("wait for a person", "waits for a person", "等待审批")
 	case ApprovalExpired:
 		if in.Outcome == policy.Pass {

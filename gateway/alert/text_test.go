@@ -63,6 +63,14 @@ func everyKind() map[string]Occurrence {
 			o.Rule, o.Until, o.Outcome, o.Message, o.Sample, o.Mailbox = "01KAHGZT7QX2Y8V4B6N3M5K9WC", tomorrow, policy.Approval, message(1), "offer", ""
 			text("Pulled back: ann was suspended at 12:00", "已撤回待审：ann 于 12:00 被暂停对外发送邮件")(o)
 		}),
+		"restored": ann(Restored, func(o *Occurrence) {
+			o.Subject, o.Rule, o.Until, o.Outcome, o.Message, o.Sample, o.Mailbox = "gw.corp.example", "01KAHGZT7QX2Y8V4B6N3M5K9WC", tomorrow, policy.Approval, message(1), "offer", ""
+			text("Restored from a backup of 2026-03-02 03:00: it may have been sent since", "由 2026-03-02 03:00 的备份恢复：此后可能已经发出")(o)
+		}),
+		"store_bounded": ann(StoreBounded, func(o *Occurrence) {
+			o.Subject = ""
+			text("It takes 512 MiB; 40 bodies were deleted before their time", "占用 512 MiB；已提前删除 40 封邮件的原文")(o)
+		}),
 		"unsuspended": ann(Unsuspended, text("The suspension is over.", "暂停已解除。")),
 		"boost_given": ann(BoostGiven, text("500 more under day until 2026-03-03 08:00", "day 临时增加 500，至 2026-03-03 08:00")),
 		"domain_refused": ann(DomainRefused, func(o *Occurrence) {

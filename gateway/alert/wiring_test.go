@@ -88,6 +88,8 @@ func await(t *testing.T, what string, ok func() bool) {
 var kinds = []alert.Kind{
 	alert.LimitWarning, alert.LimitExceeded, alert.ApprovalWaiting, alert.ApprovalExpired, alert.Suspended, alert.Unsuspended, alert.BoostGiven,
 	alert.DomainRefused, alert.UnknownRate, alert.TrackingGap, alert.DiskLow, alert.Campaign, alert.Hijack, alert.PulledBack, alert.MassRecall,
+	alert.Restored, alert.StoreBounded,
+	alert.Bypass, alert.BypassOver,
 }
 
 // Everything together: a message that a limit holds, and one of each kind, on a real store. A hook
@@ -127,7 +129,8 @@ func TestEachKindArrives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	feed := st.Subscribe(desk.Mark())
+	desk.Begin(st.LastBatch(), st.LastBatch())
+	feed := st.Subscribe(0)
 	ctx, cancel := context.WithCancel(t.Context())
 	var parts sync.WaitGroup
 	parts.Go(func() { hooks.Run(ctx) })

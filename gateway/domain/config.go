@@ -12,6 +12,7 @@ import (
 
 // Config says who is asked about recipient domains, and which are not asked for.
 type Config struct {
+	// Enabled asks the DNS whether a recipient domain exists and takes mail.
 	Enabled bool `yaml:"enabled"`
 	// Resolvers are asked in this order: "192.0.2.53", "[2001:db8::53]:5353". Empty takes those of
 	// /etc/resolv.conf.

@@ -80,7 +80,7 @@ func TestMetrics(t *testing.T) {
 	for name, want := range map[string]float64{
 		"sendgate_domain_lookups_total exists": 3, "sendgate_domain_lookups_total no_domain": 1,
 		"sendgate_domain_lookups_total unknown": 1, "sendgate_domain_lookups_total not_checked": 1,
-		"sendgate_domain_cache_total hit": 1, "sendgate_domain_cache_total miss": 3, "sendgate_domain_cache_total stale": 1,
+		"sendgate_domain_cache_lookups_total hit": 1, "sendgate_domain_cache_lookups_total miss": 3, "sendgate_domain_cache_lookups_total stale": 1,
 		"sendgate_domain_cache_entries": 3, "sendgate_domain_resolve_seconds": 4, "sendgate_domain_resolver_failures_total": 1,
 	} {
 		if got[name] != want {

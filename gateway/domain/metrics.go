@@ -17,7 +17,7 @@ func newMetrics(entries func() int) *metrics {
 			Name: "sendgate_domain_lookups_total", Help: "Recipient domains looked up, by result.",
 		}, []string{"result"}),
 		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sendgate_domain_cache_total", Help: "Lookups of recipient domains, by what the cache had.",
+			Name: "sendgate_domain_cache_lookups_total", Help: "Lookups of recipient domains, by what the cache had.",
 		}, []string{"outcome"}),
 		entries: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sendgate_domain_cache_entries", Help: "Recipient domains in the cache.",

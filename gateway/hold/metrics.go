@@ -1,10 +1,16 @@
 package hold
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // metrics is what a Scheduler counts.
 type metrics struct {
 	waiting  prometheus.GaugeFunc
+	oldest   prometheus.GaugeFunc
+	overdue  prometheus.GaugeFunc
 	working  prometheus.GaugeFunc
 	flying   prometheus.GaugeFunc
 	lag      prometheus.Histogram
@@ -15,8 +21,13 @@ func newMetrics(s *Scheduler) *metrics {
 	gauge := func(name, help string, value func() int) prometheus.GaugeFunc {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
 	}
+	seconds := func(name, help string, value func() time.Duration) prometheus.GaugeFunc {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value().Seconds() })
+	}
 	return &metrics{
 		waiting: gauge("sendgate_hold_waiting_messages", "Messages held or waiting for the next try.", s.waitingMessages),
+		oldest:  seconds("sendgate_hold_oldest_message_seconds", "Age of the oldest message that is held, queued or waiting for the next try; 0 when there is none.", s.oldest),
+		overdue: seconds("sendgate_hold_overdue_seconds", "For how long the message that is furthest behind should have been on its way; 0 when none is late.", s.overdue),
 		working: gauge("sendgate_hold_queued_messages", "Messages let go and waiting for an upstream, or being delivered.", s.busyMessages),
 		flying:  gauge("sendgate_hold_delivering_messages", "Messages being delivered at this moment.", s.flights.number),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -38,7 +49,7 @@ func (m *metrics) count(outcomes []Outcome) {
 // Collectors gives what is to be registered for /metrics.
 func (s *Scheduler) Collectors() []prometheus.Collector {
 	m := s.metrics
-	return []prometheus.Collector{m.waiting, m.working, m.flying, m.lag, m.attempts}
+	return []prometheus.Collector{m.waiting, m.oldest, m.overdue, m.working, m.flying, m.lag, m.attempts}
 }
 
 func (s *Scheduler) waitingMessages() int {
@@ -51,4 +62,33 @@ func (s *Scheduler) busyMessages() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.busy)
+}
+
+// oldest looks at every message: ids tell when they were accepted.
+func (s *Scheduler) oldest() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	age := time.Duration(0)
+	for id := range s.waiting.byID {
+		age = max(age, now.Sub(id.Timestamp()))
+	}
+	for id := range s.busy {
+		age = max(age, now.Sub(id.Timestamp()))
+	}
+	return age
+}
+
+// overdue goes by the clock of the timetable, and counts what waits for an upstream as well.
+func (s *Scheduler) overdue() (late time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock()
+	if at, ok := s.waiting.next(); ok {
+		late = max(late, now-at)
+	}
+	for _, t := range s.busy {
+		late = max(late, now-t.at)
+	}
+	return late
 }

@@ -38,6 +38,7 @@ type Config struct {
 
 // IMAP describes an IMAP server.
 type IMAP struct {
+	// Address is host:port.
 	Address string `yaml:"address"`
 	// TLS is none, starttls or implicit. CAFile replaces the system's certificate authorities; ServerName is
 	// expected in the certificate instead of the host in Address.

@@ -34,6 +34,9 @@ type Report struct {
 	Message    store.Message // what is reported on
 	Recipients []store.Recipient
 	RetryUntil time.Time // with Delayed
+	// Stopped is true when a person ended the sending; Reason is what he says about it to the sender.
+	Stopped bool
+	Reason  string
 }
 
 // MessageID is the report's own Message-ID.
@@ -42,6 +45,9 @@ func (r *Report) MessageID() string { return "<" + r.ID.String() + "@" + r.Hostn
 // Subject is the report's subject.
 func (r *Report) Subject() string {
 	l := subjects[r.Action]
+	if r.Stopped {
+		l = stoppedSubject
+	}
 	return l.EN + " / " + l.ZH
 }
 

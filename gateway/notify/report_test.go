@@ -58,6 +58,7 @@ var cases = []struct {
 	original string
 }{
 	{"failed", nil, original},
+	{"stopped", func(r *Report) { r.Stopped, r.Reason = true, "last year's prices\r\nBcc: x@y 去年的价格" }, original},
 	{"failed-full", func(r *Report) { r.Message.Envelope.Ret = "FULL" }, original},
 	{"failed-full-too-large", func(r *Report) { r.Message.Envelope.Ret, r.Message.BodySize = "FULL", maxReturned+1 }, original},
 	{"failed-without-original", nil, ""},

@@ -3,6 +3,7 @@ package notify
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -40,20 +41,32 @@ func New(hostname string, expireAfter time.Duration, journal Journal, now func()
 // indexes of the recipients in it; none when nobody is to be told. The report is durable when the
 // error is nil. So with Delayed and Relayed.
 func (p *Reporter) Failed(ctx context.Context, m store.Message, recipients []store.Recipient) (policy.ID, []int, error) {
-	return p.report(ctx, Failed, "FAILURE", m, recipients)
+	return p.report(ctx, Report{ID: p.journal.NewID(), Action: Failed}, "FAILURE", m, recipients)
+}
+
+// Stopped reports, as a failure, recipients to whom a person ended the sending, with what he says about it. The
+// report has the id given, and is written once: a second time it gives the same.
+func (p *Reporter) Stopped(ctx context.Context, id policy.ID, m store.Message, recipients []store.Recipient, reason string) (policy.ID, []int, error) {
+	said := make([]store.Recipient, len(recipients))
+	for i, r := range recipients {
+		r.Reply, r.Upstream = "stopped by an administrator", "" // what a server said before has nothing to do with it
+		said[i] = r
+	}
+	return p.report(ctx, Report{ID: id, Action: Failed, Stopped: true, Reason: reason}, "FAILURE", m, said)
 }
 
 // Delayed reports recipients that are still being tried.
 func (p *Reporter) Delayed(ctx context.Context, m store.Message, recipients []store.Recipient) (policy.ID, []int, error) {
-	return p.report(ctx, Delayed, "DELAY", m, recipients)
+	return p.report(ctx, Report{ID: p.journal.NewID(), Action: Delayed}, "DELAY", m, recipients)
 }
 
 // Relayed reports recipients that were passed on, or delivered, by a hop that does not report.
 func (p *Reporter) Relayed(ctx context.Context, m store.Message, recipients []store.Recipient) (policy.ID, []int, error) {
-	return p.report(ctx, Relayed, "SUCCESS", m, recipients)
+	return p.report(ctx, Report{ID: p.journal.NewID(), Action: Relayed}, "SUCCESS", m, recipients)
 }
 
-func (p *Reporter) report(ctx context.Context, action Action, word string, m store.Message, recipients []store.Recipient) (policy.ID, []int, error) {
+// report completes a report with those who want it, and commits it.
+func (p *Reporter) report(ctx context.Context, r Report, word string, m store.Message, recipients []store.Recipient) (policy.ID, []int, error) {
 	if m.Envelope.Sender == "" || m.Envelope.Front == policy.Internal {
 		return policy.ID{}, nil, nil
 	}
@@ -67,11 +80,9 @@ func (p *Reporter) report(ctx context.Context, action Action, word string, m sto
 	if len(told) == 0 {
 		return policy.ID{}, nil, nil
 	}
-	r := Report{
-		ID: p.journal.NewID(), Hostname: p.hostname, Time: p.now(), Action: action, Message: m, Recipients: wanted,
-		RetryUntil: m.Envelope.Received.Add(p.expireAfter),
-	}
-	if err := p.commit(ctx, &r); err != nil {
+	r.Hostname, r.Time, r.Message, r.Recipients = p.hostname, p.now(), m, wanted
+	r.RetryUntil = m.Envelope.Received.Add(p.expireAfter)
+	if err := p.commit(ctx, &r); err != nil && !(r.Stopped && errors.Is(err, store.ErrConflict)) {
 		return policy.ID{}, nil, err
 	}
 	return r.ID, told, nil

@@ -115,6 +115,9 @@ func (r *Report) status(rc *store.Recipient) string {
 	if rc.State == policy.StateExpired {
 		return "4.4.7" // delivery time expired
 	}
+	if r.Stopped {
+		return "5.7.1" // delivery not authorized
+	}
 	want := map[Action]string{Failed: "5", Delayed: "4", Relayed: "2"}[r.Action]
 	if m := enhancedCode.FindStringSubmatch(rc.Reply); m != nil && m[1] == want && m[3] == want {
 		return m[2]

@@ -33,6 +33,28 @@ var openings = map[Action]policy.Label{
 	},
 }
 
+var stoppedSubject = policy.Label{EN: "Your mail was stopped by an administrator", ZH: "邮件已被管理员终止发送"}
+
+var stoppedOpening = policy.Label{
+	EN: "An administrator stopped your message before it left. The recipients below do not receive it.",
+	ZH: "管理员在邮件发出前终止了发送，以下收件人不会收到这封邮件。",
+}
+
+var reasonName = policy.Label{EN: "Reason: ", ZH: "原因："}
+
+// opening is the sentence with which the text begins.
+func (r *Report) opening(lang, clock string) string {
+	switch {
+	case r.Stopped && clean(r.Reason) == "":
+		return stoppedOpening.In(lang)
+	case r.Stopped:
+		return stoppedOpening.In(lang) + "\n\n" + reasonName.In(lang) + clean(r.Reason)
+	case r.Action == Delayed:
+		return fmt.Sprintf(openings[r.Action].In(lang), r.RetryUntil.Format(clock))
+	}
+	return openings[r.Action].In(lang)
+}
+
 // textPart is the part for people.
 func (r *Report) textPart() part {
 	var b strings.Builder
@@ -48,11 +70,7 @@ func (r *Report) textPart() part {
 func (r *Report) write(b *strings.Builder, lang, greeting, subject, sent string) {
 	const clock = "2006-01-02 15:04 -0700"
 	fmt.Fprintf(b, greeting, r.Hostname)
-	opening := openings[r.Action].In(lang)
-	if r.Action == Delayed {
-		opening = fmt.Sprintf(opening, r.RetryUntil.Format(clock))
-	}
-	b.WriteString(opening + "\n\n")
+	b.WriteString(r.opening(lang, clock) + "\n\n")
 	if s := clean(r.Message.Envelope.Subject); s != "" {
 		fmt.Fprintf(b, "  %s: %s\n", subject, s)
 	}
@@ -79,7 +97,7 @@ func (r *Report) writeRecipient(b *strings.Builder, lang string, rc *store.Recip
 			ZH: fmt.Sprintf("尝试 %.0f 小时后放弃", age.Hours()),
 		}.In(lang))
 	}
-	if reply := clean(rc.Reply); reply != "" {
+	if reply := clean(rc.Reply); reply != "" && !r.Stopped { // who stopped it is said above
 		fmt.Fprintf(b, "    %s\n", reply)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 // Config says who may take back what, for how long, and how.
 type Config struct {
+	// Enabled lets mail be taken back after it has left the hold, too.
 	Enabled bool `yaml:"enabled"`
 	// SenderWindow is for how long after its acceptance a sender may take a message out of mailboxes,
 	// AdminWindow for how long an administrator or operator may. What is still in a queue has no age limit.
@@ -19,7 +20,8 @@ type Config struct {
 	// ExtendedWindow counts for the roles and for the mailbox backends in ExtendedFor, where it is longer.
 	ExtendedWindow time.Duration  `yaml:"extended_window"`
 	ExtendedFor    ExtendedConfig `yaml:"extended_for"`
-	ReasonRequired bool           `yaml:"reason_required"`
+	// ReasonRequired refuses recalls without a reason.
+	ReasonRequired bool `yaml:"reason_required"`
 	// ReadToo lists the roles that may take back what was read.
 	ReadToo []string `yaml:"read_too"`
 	// GroupMode counts for requests that do not say, and Notify does so too.
@@ -61,6 +63,7 @@ type Config struct {
 
 // ExtendedConfig says for whom the extended window counts.
 type ExtendedConfig struct {
+	// Roles are those of the identities that may use the longer time.
 	Roles    []string `yaml:"roles"`
 	Backends []string `yaml:"backends"` // names of mailboxes
 }

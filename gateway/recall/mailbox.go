@@ -61,6 +61,9 @@ func (e *Engine) admit(j *job, w *work, i int) (*seat, outcome) {
 	return &seat{Backend: b, user: user, name: name, row: i, match: e.match(w), job: j, part: w.part}, outcome{}
 }
 
+// LegalHold reports whether an address, or another one of the same mailbox, is under legal hold.
+func (e *Engine) LegalHold(a policy.Address) bool { return e.listed(e.config().LegalHold, a) }
+
 // listed reports whether one of the patterns names an address, or another address of its mailbox: with an extension
 // it is the same one.
 func (e *Engine) listed(patterns []string, a policy.Address) bool {

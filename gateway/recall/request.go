@@ -44,7 +44,7 @@ func (e *Engine) resolve(req *policy.RecallRequest) (works []*work, missing []st
 	if len(req.Messages) > maxMessages {
 		return nil, nil, refuseSize()
 	}
-	wanted := newSelection(req.Recipients)
+	wanted := policy.NewSelection(req.Recipients)
 	seen := map[policy.ID]bool{}
 	for _, id := range req.Messages {
 		if seen[id] {
@@ -58,7 +58,7 @@ func (e *Engine) resolve(req *policy.RecallRequest) (works []*work, missing []st
 		if err != nil {
 			return nil, nil, err
 		}
-		w.Rows, w.Chosen = len(w.rows), wanted.of(w.rows)
+		w.Rows, w.Chosen = len(w.rows), wanted.Of(w.rows)
 		w.Received = w.message.Envelope.Received
 		if len(w.indexes()) > 0 {
 			works = append(works, w)
@@ -67,7 +67,7 @@ func (e *Engine) resolve(req *policy.RecallRequest) (works []*work, missing []st
 	if len(works) == 0 {
 		return nil, nil, refuseNothing()
 	}
-	return works, wanted.missing(), nil
+	return works, wanted.Missing(), nil
 }
 
 // read reads a message and its rows.
@@ -81,59 +81,4 @@ func (e *Engine) read(p *part) (*work, error) {
 		return nil, fmt.Errorf("read recipients of %s: %w", p.Message, err)
 	}
 	return &work{part: p, message: m, rows: rows}, nil
-}
-
-// A selection finds recipients by address, as it stands in the envelope or was given in ORCPT. The empty
-// selection finds all.
-type selection struct {
-	given []string
-	seen  map[string]bool // by key
-}
-
-func newSelection(addresses []string) *selection {
-	s := &selection{given: addresses, seen: map[string]bool{}}
-	for _, a := range addresses {
-		s.seen[addressKey(a)] = false
-	}
-	return s
-}
-
-func addressKey(text string) string {
-	a, err := policy.ParseAddress(text)
-	if err != nil {
-		return text
-	}
-	return a.Key()
-}
-
-// of gives the indexes of the recipients that are selected; nil stands for all.
-func (s *selection) of(rows policy.Rows) []int {
-	if len(s.given) == 0 {
-		return nil
-	}
-	indexes := make([]int, 0, len(s.given))
-	for i := range rows {
-		if s.has(rows[i].Address.Key()) || rows[i].Original != "" && s.has(addressKey(rows[i].Original)) {
-			indexes = append(indexes, i)
-		}
-	}
-	return indexes
-}
-
-func (s *selection) has(key string) bool {
-	_, ok := s.seen[key]
-	if ok {
-		s.seen[key] = true
-	}
-	return ok
-}
-
-// missing lists the addresses that no row had.
-func (s *selection) missing() (addresses []string) {
-	for _, a := range s.given {
-		if !s.seen[addressKey(a)] {
-			addresses = append(addresses, a)
-		}
-	}
-	return addresses
 }

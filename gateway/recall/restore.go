@@ -56,7 +56,7 @@ func (e *Engine) Restore(ctx context.Context, id policy.ID, recipients []string,
 
 // restorable gives the copies of the recipients meant that lie in staging.
 func (e *Engine) restorable(j *job, recipients []string) (all []comeback, err error) {
-	wanted := newSelection(recipients)
+	wanted := policy.NewSelection(recipients)
 	for _, p := range j.parts {
 		w, err := e.read(p)
 		if errors.Is(err, store.ErrNotFound) {
@@ -66,7 +66,7 @@ func (e *Engine) restorable(j *job, recipients []string) (all []comeback, err er
 			return nil, err
 		}
 		j.mu.Lock()
-		for _, i := range w.rows.Resolve(wanted.of(w.rows)) {
+		for _, i := range w.rows.Resolve(wanted.Of(w.rows)) {
 			if l := p.lines[i]; l.done() && staged(l.copies) {
 				all = append(all, comeback{part: p, row: i, line: l})
 			}

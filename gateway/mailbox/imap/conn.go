@@ -50,7 +50,7 @@ type dialer struct {
 }
 
 func newDialer(c mailbox.Config) (*dialer, error) {
-	d := &dialer{IMAP: c.IMAP, timeout: c.Timeout, tls: &tls.Config{ServerName: c.IMAP.ServerName, MinVersion: tls.VersionTLS12}}
+	d := &dialer{IMAP: c.IMAP, timeout: c.Timeout}
 	secret, err := os.ReadFile(c.IMAP.PasswordFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the password: %w", err)
@@ -59,20 +59,27 @@ func newDialer(c mailbox.Config) (*dialer, error) {
 	if d.password = strings.TrimRight(d.password, "\r"); d.password == "" {
 		return nil, fmt.Errorf("read the password: %s is empty", c.IMAP.PasswordFile)
 	}
-	if d.tls.ServerName == "" {
-		d.tls.ServerName, _, _ = net.SplitHostPort(c.IMAP.Address)
+	return d, d.trust()
+}
+
+// trust reads whom TLS believes to be the server.
+func (d *dialer) trust() error {
+	d.tls = &tls.Config{ServerName: d.ServerName, MinVersion: tls.VersionTLS12}
+	if d.ServerName == "" {
+		d.tls.ServerName, _, _ = net.SplitHostPort(d.Address)
 	}
-	if c.IMAP.CAFile != "" {
-		pem, err := os.ReadFile(c.IMAP.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the certificate authorities: %w", err)
-		}
-		d.tls.RootCAs = x509.NewCertPool()
-		if !d.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read the certificate authorities: %s holds none", c.IMAP.CAFile)
-		}
+	if d.CAFile == "" {
+		return nil
 	}
-	return d, nil
+	pem, err := os.ReadFile(d.CAFile)
+	if err != nil {
+		return fmt.Errorf("read the certificate authorities: %w", err)
+	}
+	d.tls.RootCAs = x509.NewCertPool()
+	if !d.tls.RootCAs.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("read the certificate authorities: %s holds none", d.CAFile)
+	}
+	return nil
 }
 
 // open connects and logs in as the user.

@@ -10,6 +10,9 @@
 //   - service: the login is a template, such as corp\service\%n for an Exchange server on which the service
 //     account has full access to the mailboxes.
 //
+// [CheckPassword] is apart from all that: it asks a server whether somebody's own password is right, for those who sign
+// in to the dashboard.
+//
 // # Looking
 //
 // Every folder of the user's own namespaces that can be opened is searched, but those for sent mail and

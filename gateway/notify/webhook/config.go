@@ -107,7 +107,7 @@ func (c *Config) Validate() error {
 	case c.URL != "" && c.URLFile != "":
 		faults.Add("url_file", c.URLFile, "url and url_file exclude each other")
 	case c.URL != "":
-		if err := c.checkURL(string(c.URL)); err != nil {
+		if err := checkURL(string(c.URL), c.Private); err != nil {
 			faults.Add("url", nil, "%v", err)
 		}
 	}
@@ -131,8 +131,8 @@ var (
 	errPrivate  = errors.New("leads to this machine or to a private network: set private: true if it is meant")
 )
 
-// checkURL reports what is wrong with a URL.
-func (c *Config) checkURL(text string) error {
+// checkURL reports what is wrong with a URL; private ones may be allowed.
+func checkURL(text string, allowed bool) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errURL
@@ -144,7 +144,7 @@ func (c *Config) checkURL(text string) error {
 	if u.Scheme == "http" && !loopback {
 		return errNoTLS
 	}
-	if private && !c.Private {
+	if private && !allowed {
 		return errPrivate
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -54,7 +55,9 @@ func (r run) counts(t *testing.T) string {
 	var all []string
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			all = append(all, fmt.Sprintf("%s %v", m.GetLabel()[1].GetValue(), m.GetCounter().GetValue()))
+			if n := m.GetCounter().GetValue(); n > 0 {
+				all = append(all, fmt.Sprintf("%s %v", m.GetLabel()[1].GetValue(), n))
+			}
 		}
 	}
 	slices.Sort(all)
@@ -173,7 +176,7 @@ func TestServersDoNotGetURLsIntoTheLog(t *testing.T) {
 type broken struct{}
 
 func (broken) RoundTrip(*http.Request) (*http.Response, error) {
-	return nil, errors.New("connection refused")
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 }
 
 func TestBackOff(t *testing.T) {

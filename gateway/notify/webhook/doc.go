@@ -1,5 +1,8 @@
-// Package webhook tells people in chat rooms, and programs, what happened: it posts a [Notice] to the
-// hooks that are configured.
+// Package webhook tells people in chat rooms, and programs, what happened. A [Sender] posts a [Notice] of what
+// people should know to the hooks that are configured for notices; [Subscribers] are posted every event of the
+// journal.
+//
+// # Notices
 //
 //	json      our own JSON, for programs: see [Payload]
 //	wecom     WeCom (企业微信) group robot, markdown
@@ -14,6 +17,37 @@
 //	X-Sendgate-Signature  sha256=, and HMAC-SHA256 of timestamp, ".", body, in hexadecimal digits
 //
 // and always X-Sendgate-Delivery, which stays the same when a delivery is tried again.
+//
+// # Events
+//
+// A subscriber is posted each [Event] of the kinds that it wants, one in a request, as JSON with these fields of the
+// header:
+//
+//	Content-Type          application/json; charset=utf-8
+//	X-Sendgate-Event      the kind: held, released, bounced, relayed_remote, ... or test
+//	X-Sendgate-Delivery   the id: BATCH.POSITION.INDEX
+//	X-Sendgate-Timestamp  with a secret: seconds since 1970, of this request
+//	X-Sendgate-Signature  with a secret: sha256=, and HMAC-SHA256 of timestamp, ".", body, in hexadecimal digits
+//
+//	{"id": "4711.0.1", "kind": "held", "time": "2026-03-01T09:00:00.120394Z", "node": "mail-gw", "timeline": "01M7...",
+//	 "message": {"id": "01M7...", "message_id": "<1@corp.example>", "from": "alice@corp.example", "identity": "alice",
+//	             "received": "2026-03-01T09:00:00.12Z", "direction": "outbound", "front": "relay"},
+//	 "recipients": ["bob@x.example"], "actor": "smtp", "rule": "default", "until": "2026-03-01T09:01:00.12Z"}
+//
+// Events come at least once, those of one message in their order. Whoever needs each once remembers the ids it has
+// seen: the same event always has the same. A receiver checks the signature, and refuses what is older or newer than
+// five minutes, so that nobody can play an old request again. In Python:
+//
+//	def genuine(secret: bytes, headers, body: bytes) -> bool:
+//	    stamp = headers["X-Sendgate-Timestamp"]
+//	    want = "sha256=" + hmac.new(secret, stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+//	    return abs(time.time() - int(stamp)) < 300 and hmac.compare_digest(want, headers["X-Sendgate-Signature"])
+//
+// Only an answer 2xx is success. 410 (gone) disables the subscriber until a person resumes it; everything else is
+// tried again after 1 s, 2 s, ... 5 min, or when the receiver says (Retry-After, at most an hour), for as long as the
+// journal keeps the events. They are read from there: a receiver that is away for days costs no memory. How far
+// each was told is kept every second. Up to eight messages are told of at a time; the slowest of 64 events keeps the
+// next 64 waiting, so that an event that a receiver never takes stops it: "resume" with skip goes on from now.
 //
 // # Pace
 //
@@ -41,7 +75,7 @@
 // # Concurrency
 //
 // Notify may be called from any goroutine, before [Sender.Run] too. Run has one goroutine for each
-// hook and waits for all of them.
+// hook and waits for all of them; so has [Subscribers.Run], with up to nine more for each.
 //
 // # Standards
 //

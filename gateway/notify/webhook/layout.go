@@ -49,12 +49,18 @@ func layoutJSON(n Notice, t target, now time.Time) request {
 		Lines: append([]policy.Label{}, n.Lines...), Facts: append([]Fact{}, n.Facts...), // [] rather than null
 	}
 	r := request{url: t.url, header: map[string]string{}, body: encode(p)}
-	if t.secret != "" {
-		stamp := strconv.FormatInt(now.Unix(), 10)
-		r.header["X-Sendgate-Timestamp"] = stamp
-		r.header["X-Sendgate-Signature"] = "sha256=" + hex.EncodeToString(sum([]byte(t.secret), stamp+"."+string(r.body)))
-	}
+	r.sign(t.secret, now)
 	return r
+}
+
+// sign adds the fields by which a receiver that shares the secret knows us.
+func (r *request) sign(secret string, now time.Time) {
+	if secret == "" {
+		return
+	}
+	stamp := strconv.FormatInt(now.Unix(), 10)
+	r.header["X-Sendgate-Timestamp"] = stamp
+	r.header["X-Sendgate-Signature"] = "sha256=" + hex.EncodeToString(sum([]byte(secret), stamp+"."+string(r.body)))
 }
 
 // An object is one of JSON.

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -108,13 +110,28 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// withoutURL takes the URL out of an error of net/http.
+// errAnswer stands for errors that repeat what a server has sent, which may be the URL.
+var errAnswer = errors.New("its answer cannot be read as HTTP")
+
+// withoutURL takes the URL out of an error of net/http, and what the server has sent: errors of the network, of TLS
+// and of time are its own words.
 func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		err = u.Err
 	}
-	return err
+	var network net.Error
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &certificate):
+		return errors.New("its certificate is not accepted: " + shorten(clean(certificate.Err.Error()), 200))
+	case errors.As(err, &record):
+		return errors.New("it does not speak TLS")
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.Canceled):
+		return errors.New(shorten(clean(err.Error()), 200))
+	}
+	return errAnswer
 }
 
 // redact takes parts of the URL out of what a server said.

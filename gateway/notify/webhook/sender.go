@@ -46,7 +46,7 @@ func (s *Sender) open(c Config, transport http.RoundTripper, log *zap.Logger) (*
 		if t.url, err = firstLine(c.URLFile); err != nil {
 			return nil, fmt.Errorf("read url_file: %w", err)
 		}
-		if err := c.checkURL(t.url); err != nil {
+		if err := checkURL(t.url, c.Private); err != nil {
 			return nil, fmt.Errorf("url in %s: %w", c.URLFile, err)
 		}
 	}
@@ -69,6 +69,9 @@ func (s *Sender) open(c Config, transport http.RoundTripper, log *zap.Logger) (*
 			Transport: transport, Timeout: c.Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+	}
+	for _, outcome := range []string{"sent", "failed", "dropped"} { // the first failure is an increase, too
+		h.count(outcome, 0)
 	}
 	return h, nil
 }
