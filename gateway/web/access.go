@@ -2,12 +2,12 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"go.uber.org/zap"
 )
 
@@ -50,6 +50,7 @@ var access = map[string]reach{
 	"cancel-batch": actors | domained, "approve-pulled-back": actors | domained, "cancel-pulled-back": actors | domained,
 
 	"list-limits": lookers | domained, "list-senders": lookers | domained, "get-sender": lookers | domained,
+	"sender-sign-ins": lookers | domained, "my-sign-ins": owners, "my-limits": owners,
 	"rules": lookers | domained, "test-rules": lookers,
 	"boost-sender": actors | domained, "override-sender": actors | domained, "revoke-sender": actors | domained,
 	"reset-sender": actors | domained, "suspend-sender": actors | domained, "unsuspend-sender": actors | domained,
@@ -62,6 +63,12 @@ var access = map[string]reach{
 	"me": everybody, "change-my-password": everybody, "list-sessions": everybody, "revoke-session": everybody,
 	"list-users": admins, "add-user": admins, "change-user": admins, "remove-user": admins,
 	"list-tokens": admins, "get-config": admins, "make-set-up-link": admins,
+
+	"get-bypass": everybody, "start-bypass": admins, "end-bypass": admins,
+	"get-drain": lookers, "start-drain": admins, "stop-drain": admins,
+
+	"get-store": lookers, "make-backup": admins,
+	"list-webhooks": lookers, "test-webhook": admins, "resume-webhook": admins,
 
 	"list-audit": lookers, "verify-audit": lookers,
 	"find-person": admins, "export-person": admins, "erase-person": admins,
@@ -78,9 +85,20 @@ func (p *principal) allowed(r reach) bool {
 	return len(p.domains) == 0 || r&domained != 0
 }
 
+// roles names the roles of a set, for the description of the API.
+func (r reach) roles() (names []string) {
+	for _, role := range []string{"admin", "operator", "auditor", "user"} {
+		if r&reachOf[role] != 0 {
+			names = append(names, role)
+		}
+	}
+	return names
+}
+
 // publish adds an operation of the API: over HTTP, where authorise asks allow, and for the pages by call. What the
 // path names has to be within reach, which is checked here so that no handler can forget it.
 func publish[I, O any](s *Server, api huma.API, op huma.Operation, fn func(context.Context, *I) (*O, error)) {
+	op.Extensions = map[string]any{"x-roles": access[op.OperationID].roles()}
 	check := s.checkNamed(op.OperationID, strings.TrimPrefix(op.Path, apiPath), reflect.TypeFor[I]())
 	within := func(ctx context.Context, in *I) (*O, error) {
 		if err := check(ctx, reflect.ValueOf(in).Elem()); err != nil {
@@ -104,10 +122,8 @@ func (s *Server) authorise(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	p := refusedPage(err)
-	ctx.SetHeader("Content-Type", "application/problem+json")
-	ctx.SetStatus(p.Status)
-	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // the client may be gone
+	r, w := humago.Unwrap(ctx)
+	writeProblem(w, r, refusedPage(err))
 }
 
 // call runs an operation of the API for a page, as whoever looks at it.

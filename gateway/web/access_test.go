@@ -35,7 +35,7 @@ var matrix = map[string]string{
 	"list-approvals": "AOLDd", "list-batches": "AOLDd", "approve-message": "AOD", "approve-batch": "AOD", "cancel-batch": "AOD",
 	"approve-pulled-back": "AOD", "cancel-pulled-back": "AOD",
 
-	"list-limits": "AOLDd", "list-senders": "AOLDd", "get-sender": "AOLDd", "rules": "AOLDd", "test-rules": "AOL",
+	"list-limits": "AOLDd", "list-senders": "AOLDd", "get-sender": "AOLDd", "sender-sign-ins": "AOLDd", "my-sign-ins": "U", "my-limits": "U", "rules": "AOLDd", "test-rules": "AOL",
 	"boost-sender": "AOD", "override-sender": "AOD", "revoke-sender": "AOD", "reset-sender": "AOD",
 	"suspend-sender": "AOD", "unsuspend-sender": "AOD",
 
@@ -46,6 +46,12 @@ var matrix = map[string]string{
 	"me": "AOLUDd", "change-my-password": "AOLUDd", "list-sessions": "AOLUDd", "revoke-session": "AOLUDd",
 	"list-users": "A", "add-user": "A", "change-user": "A", "remove-user": "A", "make-set-up-link": "A",
 	"list-tokens": "A", "get-config": "A",
+
+	"get-bypass": "AOLUDd", "start-bypass": "A", "end-bypass": "A", "get-drain": "AOL", "start-drain": "A", "stop-drain": "A",
+
+	"get-store": "AOL", "make-backup": "A",
+
+	"list-webhooks": "AOL", "test-webhook": "A", "resume-webhook": "A",
 
 	"list-audit": "AOL", "verify-audit": "AOL", "find-person": "A", "export-person": "A", "erase-person": "A",
 }
@@ -59,7 +65,7 @@ var bodies = map[string]string{
 	"approve-campaign": `{"reason":"r"}`, "cancel-campaign": `{"reason":"r"}`, "slow-campaign": `{"reason":"r"}`,
 	"allow-campaign": `{"for":"24h","reason":"r"}`, "withdraw-campaign": `{"reason":"r"}`, "test-rules": `{"since":"24h","limits":[{"name":"x","limit":1}]}`,
 	"erase-person": `{}`, "change-my-password": `{"password":"a","new_password":"b"}`, "add-user": `{"name":"n","role":"auditor","password":"long enough to pass"}`,
-	"change-user": `{}`,
+	"change-user": `{}`, "start-bypass": `{"reason":"r"}`, "start-drain": `{}`,
 }
 
 // A crew is a server with somebody of each kind signed in.
@@ -466,7 +472,7 @@ func TestAnOperationWhoseNameNobodyChecksIsAFault(t *testing.T) {
 // passes are the functions that read mail by themselves: what they read is within reach before, or is shown to nobody.
 var passes = map[string]string{
 	"search": "narrows", "message": "looks at the owner", "detail": "of what a path or message names", "explainMessage": "of what the path names",
-	"subject": "of a campaign, all of whose senders are within reach", "live": "of a record that was looked at", "queue": "counts only",
+	"subject": "of a campaign, all of whose senders are within reach", "dress": "of a record that was looked at", "queue": "counts only",
 	"viewSource": "looks at the owner", "follow": "counts only", "count": "counts only",
 }
 

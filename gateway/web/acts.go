@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
@@ -17,6 +18,8 @@ var (
 		`"for" is a duration above zero, such as 90s, 10m or 1h30m`)
 	errHoldPast     = problem(http.StatusUnprocessableEntity, "invalid_time", `"until" is in the past: release the message instead`)
 	errNotRecipient = problem(http.StatusUnprocessableEntity, "invalid_address", "the message has no such recipient")
+	errBounceReason = problem(http.StatusUnprocessableEntity, "bounce_reason_required", "say why, in reason: the sender reads it in the bounce")
+	errBounceOwn    = problem(http.StatusForbidden, "bounce_own", "a bounce says that an administrator stopped the message: it is not for one's own mail")
 	errReason       = problem(http.StatusUnprocessableEntity, "reason_required", "say why, in reason: it is kept with the message")
 )
 
@@ -80,8 +83,9 @@ func (h *HoldRequest) end(now time.Time) (time.Time, error) {
 
 // A CancelRequest says why, and for whom when not for all.
 type CancelRequest struct {
-	Reason     string   `json:"reason" maxLength:"1000" required:"false" doc:"kept with the message"`
+	Reason     string   `json:"reason" maxLength:"1000" required:"false" doc:"kept with the message; with bounce the sender reads it"`
 	Recipients []string `json:"recipients,omitempty" nullable:"false" maxItems:"20000" doc:"addresses; none means all"`
+	Bounce     bool     `json:"bounce,omitempty" doc:"tell the sender by a delivery status notification (RFC 3464) that an administrator stopped it, and why; needs a reason. Without it the sender is told nothing. Mail of the null sender never causes one"`
 }
 
 type cancelInput struct {
@@ -94,6 +98,9 @@ func (s *Server) cancelMessage(ctx context.Context, in *cancelInput) (*messageOu
 	if err != nil {
 		return nil, err
 	}
+	if err := in.Body.mayBounce(role(ctx)); err != nil {
+		return nil, err
+	}
 	if in.Body.Reason == "" && s.settings.Load().reasonRequired {
 		return nil, errReason
 	}
@@ -101,23 +108,56 @@ func (s *Server) cancelMessage(ctx context.Context, in *cancelInput) (*messageOu
 	if err != nil {
 		return nil, err
 	}
-	if err := s.cancel(ctx, id, chosen, in.Body.Reason); err != nil {
+	bounce, err := s.cancel(ctx, id, chosen, &in.Body)
+	if err != nil {
 		return nil, err
 	}
-	return s.answer(ctx, id)
+	out, err := s.answer(ctx, id)
+	if err == nil {
+		out.Body.Bounce = bounce
+	}
+	return out, err
+}
+
+// mayBounce refuses a bounce that says nothing, and one of a message's own sender to himself.
+func (r *CancelRequest) mayBounce(role string) error {
+	switch {
+	case !r.Bounce:
+		return nil
+	case role == "user":
+		return errBounceOwn
+	case strings.TrimSpace(r.Reason) == "":
+		return errBounceReason
+	}
+	return nil
 }
 
 // cancel takes back a message, or with indexes some of its recipients.
-func (s *Server) cancel(ctx context.Context, id policy.ID, chosen []int, reason string) error {
-	outcomes, err := s.holder.Cancel(ctx, id, chosen, reason, actor(ctx))
+func (s *Server) cancel(ctx context.Context, id policy.ID, chosen []int, r *CancelRequest) (bounce Bounce, err error) {
+	var outcomes []Outcome
+	if r.Bounce {
+		outcomes, bounce, err = s.holder.Return(ctx, id, chosen, r.Reason, actor(ctx))
+	} else {
+		outcomes, err = s.holder.Cancel(ctx, id, chosen, r.Reason, actor(ctx))
+	}
 	if err != nil {
-		return s.refused("cancel", err)
+		return "", s.refused("cancel", err)
 	}
 	if !anySuccess(outcomes) {
-		return problem(http.StatusConflict, "not_cancelled", "nothing could be taken back: "+reasons(outcomes))
+		return "", problem(http.StatusConflict, "not_cancelled", "nothing could be taken back: "+reasons(outcomes))
 	}
-	s.acted(ctx, "cancel", id, zap.Int("recipients", len(outcomes)))
-	return nil
+	fields := []zap.Field{zap.Int("recipients", len(outcomes))}
+	if r.Bounce {
+		fields = append(fields, zap.Bool("bounce", true))
+	}
+	s.acted(ctx, "cancel", id, fields...)
+	return bounce, nil
+}
+
+// stop takes back the whole of a message and tells its sender nothing.
+func (s *Server) stop(ctx context.Context, id policy.ID, reason string) error {
+	_, err := s.cancel(ctx, id, nil, &CancelRequest{Reason: reason})
+	return err
 }
 
 // A ResendRequest says to whom a message is sent again, when not to all that failed.
@@ -159,9 +199,9 @@ func (s *Server) chosen(id policy.ID, addresses []string) ([]int, error) {
 	if err != nil {
 		return nil, s.fail("read recipients", err)
 	}
-	wanted := newSelection(addresses)
-	indexes := wanted.of(rows)
-	if wanted.missing() {
+	wanted := policy.NewSelection(addresses)
+	indexes := wanted.Of(rows)
+	if len(wanted.Missing()) > 0 {
 		return nil, errNotRecipient
 	}
 	return indexes, nil

@@ -80,9 +80,23 @@ func (s *Server) approvals(ctx context.Context, limit int, cursor string) (list 
 	return list, page.Next, nil
 }
 
-// approvalView reads from the timeline why a message waits: the last request counts.
+// approvalView says why a message waits.
 func (s *Server) approvalView(m *store.Message) (ApprovalRequest, error) {
-	v := ApprovalRequest{Message: s.summary(m), OnExpiry: expiryReturn}
+	if v, known := s.waits.get(m); known {
+		v.Message = s.summary(m)
+		return v, nil
+	}
+	v, err := s.readApproval(m)
+	if err == nil {
+		s.waits.put(m, v)
+	}
+	v.Message = s.summary(m)
+	return v, err
+}
+
+// readApproval reads from the timeline why a message waits: the last request counts.
+func (s *Server) readApproval(m *store.Message) (ApprovalRequest, error) {
+	v := ApprovalRequest{OnExpiry: expiryReturn}
 	records, err := s.journal.Timeline(m.ID)
 	if err != nil {
 		return v, err
@@ -176,7 +190,7 @@ func (s *Server) cancelBatch(ctx context.Context, in *cancelBatchInput) (*batchO
 	if in.Body.Reason == "" && s.settings.Load().reasonRequired {
 		return nil, errReason
 	}
-	out := s.batch(ctx, in.Body.MessageIDs, 1, func(id policy.ID) error { return s.cancel(together(ctx), id, nil, in.Body.Reason) })
+	out := s.batch(ctx, in.Body.MessageIDs, 1, func(id policy.ID) error { return s.stop(together(ctx), id, in.Body.Reason) })
 	s.auditBatch(ctx, "cancel_batch", in.Body.Reason, out)
 	return out, nil
 }

@@ -20,6 +20,8 @@ const (
 	actRefused      = "refused"
 	actSignIn       = "sign_in"
 	actSignInFailed = "sign_in_failed"
+	actSignOut      = "sign_out"
+	actSessionEnded = "session_ended"
 )
 
 // maxDetail bounds the detail of an entry, in octets. It is less than what the store cuts off, so that a name is

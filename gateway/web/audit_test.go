@@ -245,14 +245,15 @@ func TestAPersonIsErasedFromTheAuditLog(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Audit != 2 || got.Sessions != 1 || got.Left.Sent != 1 || got.Left.Audit != 0 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	if !strings.Contains(got.Text.EN, "taken out of 2 entries") || !strings.Contains(got.Text.EN, "1 messages that name the person stay") || !strings.Contains(got.Text.ZH, "1 封") {
+	if got.Text.EN != "The person was taken out of 0 messages and 2 entries of the audit log. Messages left as they are: 1 on the way." ||
+		got.Text.ZH != "已从 0 封邮件记录和 2 条审计记录中清除此人的信息。以下邮件保持不变：投递中 1 封。" {
 		t.Errorf("said %v", got.Text)
 	}
 	if c.request('U', "GET", "/api/v1/messages", "").Code != http.StatusUnauthorized {
 		t.Error("the session of who was erased is open")
 	}
 	acts := c.audited()
-	if acts[0] != "erase_person|user:root||audit: 2; sessions: 1; reason: request 117" || slices.ContainsFunc(acts, func(a string) bool { return strings.Contains(a, "|alice@") }) || !strings.Contains(acts[1], "malice@") {
+	if acts[0] != "erase_person|user:root||messages: 0; audit: 2; sessions: 1; reason: request 117" || slices.ContainsFunc(acts, func(a string) bool { return strings.Contains(a, "|alice@") }) || !strings.Contains(acts[1], "malice@") {
 		t.Errorf("the log has %q", acts)
 	}
 	if v := get[AuditVerdict](c.rig, "/api/v1/audit/verify"); !v.Whole || v.Entries != 4 {

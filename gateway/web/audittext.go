@@ -17,7 +17,7 @@ var acts = map[string]policy.Label{
 	"recall_approve": {EN: "Approved a recall", ZH: "批准撤回"}, "recall_restore": {EN: "Restored recalled mail", ZH: "恢复已撤回邮件"},
 	"boost": {EN: "Raised a limit", ZH: "临时提高限额"}, "override": {EN: "Replaced a limit", ZH: "临时改写限额"},
 	"revoke": {EN: "Ended grants", ZH: "撤销临时限额"}, "reset": {EN: "Reset usage", ZH: "清零用量"},
-	"suspend": {EN: "Suspended", ZH: "停用发件人"}, "unsuspend": {EN: "Unsuspended", ZH: "恢复发件人"},
+	"suspend": {EN: "Suspended", ZH: "暂停发件人"}, "unsuspend": {EN: "Unsuspended", ZH: "恢复发件人"},
 	"campaign_approve": {EN: "Approved a campaign", ZH: "放行群发"}, "campaign_cancel": {EN: "Stopped a campaign", ZH: "阻止群发"},
 	"campaign_slow": {EN: "Slowed a campaign", ZH: "限速群发"}, "campaign_allow": {EN: "Allowed a campaign", ZH: "允许群发"},
 	"campaign_withdraw": {EN: "Withdrew a decision", ZH: "撤销群发决定"},
@@ -25,9 +25,14 @@ var acts = map[string]policy.Label{
 	"import":            {EN: "Imported a log", ZH: "导入日志"}, "rules_test": {EN: "Back-tested limits", ZH: "回测限额"},
 	"export_person": {EN: "Exported a person's data", ZH: "导出个人数据"}, "erase_person": {EN: "Erased a person", ZH: "清除个人数据"},
 	actSignIn: {EN: "Signed in", ZH: "登录"}, actSignInFailed: {EN: "Sign-in failed", ZH: "登录失败"},
+	actSignOut: {EN: "Signed out", ZH: "退出登录"}, actSessionEnded: {EN: "Session expired", ZH: "会话到期"},
 	"add_user": {EN: "Added a user", ZH: "添加用户"}, "change_user": {EN: "Changed a user", ZH: "修改用户"},
 	"remove_user": {EN: "Removed a user", ZH: "删除用户"}, "change_password": {EN: "Changed the own password", ZH: "修改本人密码"},
 	"revoke_session": {EN: "Ended a session", ZH: "结束会话"}, "setup_link": {EN: "Made a set-up link", ZH: "生成初始化链接"},
+	"test_webhook": {EN: "Tested a webhook", ZH: "测试 Webhook"}, "resume_webhook": {EN: "Resumed a webhook", ZH: "恢复 Webhook 推送"},
+	"backup": {EN: "Made a backup", ZH: "创建备份"}, "restore": {EN: "Restored a backup", ZH: "恢复备份"},
+	"bypass": {EN: "Bypassed the rules", ZH: "旁路规则"}, "end_bypass": {EN: "Ended the bypass", ZH: "结束旁路"},
+	"drain": {EN: "Began to drain", ZH: "开始排空"}, "stop_drain": {EN: "Stopped draining", ZH: "停止排空"},
 	actRefused: {EN: "Access refused", ZH: "越权被拒"},
 }
 

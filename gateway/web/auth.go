@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sendgate/sendgate/gateway/web/signin"
 	"go.uber.org/zap"
@@ -50,7 +52,14 @@ func role(ctx context.Context) string {
 type settings struct {
 	tokens         []knownToken
 	statusNetworks []netip.Prefix
+	proxies        []netip.Prefix
 	reasonRequired bool
+}
+
+// A tokenUse is the last request with a token since the start.
+type tokenUse struct {
+	at     time.Time
+	client string
 }
 
 type knownToken struct {
@@ -59,7 +68,7 @@ type knownToken struct {
 }
 
 func newSettings(c *Config) *settings {
-	s := &settings{statusNetworks: c.StatusNetworks, reasonRequired: c.ReasonRequired}
+	s := &settings{statusNetworks: c.StatusNetworks, proxies: c.TrustedProxies, reasonRequired: c.ReasonRequired}
 	for _, t := range c.Tokens {
 		k := knownToken{principal: principal{actor: "api:" + t.Name, role: t.Role}}
 		if n, err := hex.Decode(k.sum[:], []byte(t.SHA256)); err == nil && n == sha256.Size {
@@ -100,7 +109,16 @@ func (s *Server) identify(r *http.Request) (principal, *Problem) {
 	if !ok {
 		return principal{}, errUnauthorized
 	}
+	s.uses.Store(p.actor, tokenUse{s.now().UTC(), r.RemoteAddr})
 	return p, nil
+}
+
+// stillIs reports whether a request that is being answered would be let through now, for the same person with the
+// same reach. A stream goes on for days: meanwhile sessions end, tokens are withdrawn, and roles change.
+func (s *Server) stillIs(r *http.Request) bool {
+	was := whoIs(r.Context())
+	now, refused := s.identify(r)
+	return refused == nil && now.actor == was.actor && now.role == was.role && now.identity == was.identity && slices.Equal(now.domains, was.domains)
 }
 
 // gate lets through whom a token, a session or the socket names. What they may do is in the table of access.
@@ -113,7 +131,7 @@ func (s *Server) gate(next http.Handler) http.Handler {
 			if refused.Status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="sendgate"`) // RFC 6750 3
 			}
-			writeProblem(w, refused)
+			writeProblem(w, r, refused)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey, who)))
@@ -125,7 +143,7 @@ func (s *Server) probeGate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.fromStatusNetwork(r.RemoteAddr) {
 			if who, refused := s.identify(r); refused != nil || reachOf[who.role]&lookers == 0 {
-				writeProblem(w, errStatusNetwork)
+				writeProblem(w, r, errStatusNetwork)
 				return
 			}
 		}

@@ -11,10 +11,11 @@ import (
 // maxBatchLook bounds how many messages that wait are looked at for batches.
 const maxBatchLook = 10_000
 
-// A Batch is mail of one sender that was pulled back together when the sender was suspended.
+// A Batch is mail of one sender that was pulled back together when the sender was suspended, or all mail that was
+// waiting in a backup which was restored.
 type Batch struct {
 	ID       string       `json:"id"`
-	Identity string       `json:"identity" doc:"whose mail it is"`
+	Identity string       `json:"identity" doc:"whose mail it is; empty of mail that was restored from a backup"`
 	Messages int          `json:"messages" doc:"that still wait"`
 	Text     policy.Label `json:"text" doc:"why it waits"`
 	Since    time.Time    `json:"since"`
@@ -56,12 +57,16 @@ func (l *BatchList) add(places map[string]int, a *ApprovalRequest) {
 	if a.Batch == "" {
 		return
 	}
+	whose := a.Identity
+	if a.Rule == store.RestoredRule {
+		whose = ""
+	}
 	i, ok := places[a.Batch]
 	if !ok {
 		i = len(l.Batches)
 		places[a.Batch] = i
 		l.Batches = append(l.Batches, Batch{
-			ID: a.Batch, Identity: a.Identity, Text: a.Text, Since: a.Since, Expires: a.Expires, OnExpiry: a.OnExpiry,
+			ID: a.Batch, Identity: whose, Text: a.Text, Since: a.Since, Expires: a.Expires, OnExpiry: a.OnExpiry,
 		})
 	}
 	b := &l.Batches[i]

@@ -5,9 +5,6 @@ import (
 	"github.com/sendgate/sendgate/policy/similar"
 )
 
-// kindSimilar is the kind of the findings about near-duplicates. Their key is the id of the campaign.
-const kindSimilar = "similar"
-
 var levelLabels = [...]policy.Label{
 	similar.Silent: {EN: "Inconspicuous", ZH: "未见异常"},
 	similar.Notice: {EN: "Noticed", ZH: "已提示"},
@@ -36,13 +33,10 @@ func decisionLabel(k similar.DecisionKind) policy.Label {
 
 // campaignOf gives the id of the campaign that a finding is about; empty when it is about none.
 func campaignOf(f *policy.Finding) string {
-	if f == nil || f.Kind != kindSimilar {
+	if f == nil {
 		return ""
 	}
-	if id, err := policy.ParseID(f.Key); err != nil || id.IsZero() {
-		return ""
-	}
-	return f.Key
+	return f.Campaign()
 }
 
 // similarText is the sentence of a finding about near-duplicates, with the campaign to look at.

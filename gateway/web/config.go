@@ -24,6 +24,8 @@ type Config struct {
 	Tokens []Token `yaml:"tokens"`
 	// StatusNetworks may read /healthz, /readyz and /metrics without a token.
 	StatusNetworks []netip.Prefix `yaml:"status_networks"`
+	// TrustedProxies end TLS in front of us: X-Forwarded-For and X-Forwarded-Proto are believed when they say it.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 	// ReasonRequired refuses to cancel without a reason. It is that of the section of recalls.
 	ReasonRequired bool `yaml:"-"`
 }
@@ -63,6 +65,11 @@ func (c *Config) Validate() error {
 	}
 	if (c.Certificate == "") != (c.Key == "") {
 		faults.Add("certificate", c.Certificate, "certificate and key go together")
+	}
+	for i, p := range c.TrustedProxies {
+		if p.Bits() == 0 {
+			faults.Add("trusted_proxies["+itoa(i)+"]", p, "that is everybody: name the addresses of your own proxies")
+		}
 	}
 	names := map[string]bool{}
 	for i := range c.Tokens {

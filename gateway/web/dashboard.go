@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/sendgate/sendgate/gateway/web/pages"
 	"github.com/sendgate/sendgate/gateway/web/signin"
@@ -48,9 +47,10 @@ func (s *Server) dashboard() http.Handler {
 	mux.Handle("/", s.open("error", func(*visit) (any, error) { return nil, errNoPage }))
 	mux.Handle("GET "+pages.AssetPath, s.renderer.Assets())
 	mux.Handle("GET /{$}", s.page("", func(v *visit) (any, error) { return nil, redirect(homeOf(v.role())) }))
+	mux.Handle("GET /live", s.liveAll(mux))
 	mux.Handle("POST /language", s.choose(languageCookie, "language", pages.Languages))
 	mux.Handle("POST /theme", s.choose(themeCookie, "theme", []string{"light", "dark"}))
-	for _, area := range []func(*http.ServeMux){s.overviewPages, s.signPages, s.accountPages, s.settingsPages, s.messagesPages, s.sendersPages, s.limitsPages, s.campaignsPages, s.approvalsPages, s.alertsPages, s.auditPages, s.recallsPages, s.minePages} {
+	for _, area := range []func(*http.ServeMux){s.overviewPages, s.signPages, s.accountPages, s.settingsPages, s.messagesPages, s.sendersPages, s.limitsPages, s.campaignsPages, s.approvalsPages, s.alertsPages, s.auditPages, s.recallsPages, s.minePages, s.bypassPages} {
 		area(mux)
 	}
 	return pages.Guard(mux)
@@ -69,7 +69,7 @@ func (s *Server) ownSite(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.log.Warn("request from a foreign site refused", zap.String("origin", r.Header.Get("Origin")), zap.String("path", r.URL.Path))
-		writeProblem(w, problem(http.StatusForbidden, "foreign_site", "this request came from another site: open the dashboard and try again there"))
+		writeProblem(w, r, problem(http.StatusForbidden, "foreign_site", "this request came from another site: open the dashboard and try again there"))
 	}))
 	return protection.Handler(next)
 }
@@ -165,7 +165,7 @@ func (s *Server) part(name, part string, build func(*visit) (any, error)) http.H
 		}
 		data, err := build(v)
 		if err != nil {
-			writeProblem(w, refusedPage(s.fail("part of a page", err)))
+			writeProblem(w, r, refusedPage(s.fail("part of a page", err)))
 			return
 		}
 		s.renderer.Part(w, name, part, s.frame(v, data))
@@ -233,6 +233,7 @@ func (s *Server) frame(v *visit, data any) pages.Frame {
 	f := pages.Frame{Language: v.lang, Theme: v.theme, Path: v.r.URL.Path, Version: s.version, Data: data}
 	if v.session != nil {
 		f.User, f.Role = v.session.User, v.session.Role
+		f.Bypass, f.Draining = s.banner(v), s.drain().State != DrainOff
 	}
 	if said := cookieValue(v.r, saidCookie); said != "" {
 		http.SetCookie(v.w, &http.Cookie{Name: saidCookie, Path: "/", MaxAge: -1})
@@ -267,67 +268,4 @@ func (s *Server) choose(cookie, field string, from []string) http.Handler {
 		}
 		http.Redirect(w, r, localPath(s.cameFrom(r)), http.StatusSeeOther)
 	})
-}
-
-// streamParts sends pieces of a page as server-sent events: build is called at once and then at every pause,
-// and what has changed of its parts is sent under their names.
-func (s *Server) streamParts(pause time.Duration, name string, parts []string, build func(*visit) (any, error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := s.visitOf(w, r)
-		if v.session == nil {
-			w.WriteHeader(http.StatusNoContent) // tells an EventSource not to come again
-			return
-		}
-		out := http.NewResponseController(w)
-		w.Header().Set("Content-Type", eventStream)
-		w.Header().Set("Cache-Control", "no-store")
-		tick := time.NewTicker(pause)
-		defer tick.Stop()
-		before := map[string]string{}
-		for {
-			if s.desk.Session(r) == nil || !s.sendParts(w, out, v, name, parts, build, before) {
-				return
-			}
-			select {
-			case <-tick.C:
-			case <-r.Context().Done():
-				return
-			case <-s.closing.Done():
-				return
-			}
-		}
-	})
-}
-
-// sendParts sends what has changed, and a comment where nothing has. It is false when the client is gone.
-func (s *Server) sendParts(w http.ResponseWriter, out *http.ResponseController, v *visit, name string, parts []string, build func(*visit) (any, error), before map[string]string) bool {
-	if out.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
-		return false
-	}
-	data, err := build(v)
-	if err != nil {
-		s.log.Warn("a live page could not be renewed", zap.String("page", name), zap.Error(err))
-		_, err := w.Write([]byte(": not now\n\n"))
-		return err == nil && out.Flush() == nil
-	}
-	frame := pages.Frame{Language: v.lang, Theme: v.theme, Path: v.r.URL.Path, User: v.session.User, Role: v.session.Role, Version: s.version, Data: data}
-	text := ": \n\n"
-	for _, p := range parts {
-		html, err := s.renderer.Text(name, p, frame)
-		if err != nil {
-			s.log.Error("a part could not be rendered", zap.String("page", name), zap.String("part", p), zap.Error(err))
-			return false
-		}
-		if strings.TrimSpace(html) == "" {
-			html = "<!-- nothing -->" // a browser drops an event without data, and what stood there would stay
-		}
-		if html != before[p] {
-			before[p] = html
-			text += "event: " + strings.TrimPrefix(p, "_") + "\ndata: " + strings.ReplaceAll(strings.ReplaceAll(html, "\r", ""), "\n", "\ndata: ") + "\n\n"
-		}
-	}
-	if _, err := w.Write([]byte(text)); err != nil {
-		return false
-	}
-	return out.Flush() == nil
 }

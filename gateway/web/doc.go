@@ -28,7 +28,10 @@
 //
 // Handlers keep no state between requests; what the configuration can change while running stands
 // in one value that [Server.Reload] replaces as a whole. [Server.Serve] owns the listeners and waits for
-// everything it started.
+// everything it started. Whoever watches the events is served by one feed (feed.go), which follows the journal once and
+// encodes a record once; who does not keep up is dropped and can go on with the id of the last event. Live pieces of
+// the overview, the list of messages and the alerts are made at most once a second for all who see the same
+// (liveparts.go).
 //
 // # Recipients
 //

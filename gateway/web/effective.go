@@ -9,8 +9,10 @@ import (
 
 // A KnownToken is a token of the configuration, without what it takes to use it.
 type KnownToken struct {
-	Name string `json:"name"`
-	Role string `json:"role"`
+	Name   string    `json:"name"`
+	Role   string    `json:"role"`
+	Used   time.Time `json:"used,omitzero" doc:"its last request; absent when there was none since sendgate has started"`
+	Client string    `json:"client,omitempty" doc:"with used: from where"`
 }
 
 // An EffectiveConfig is what holds, defaults included.
@@ -44,7 +46,12 @@ func (s *Server) listTokens(_ context.Context, _ *struct{}) (*tokensOutput, erro
 	out := &tokensOutput{}
 	out.Body.Tokens = []KnownToken{}
 	for _, t := range s.settings.Load().tokens {
-		out.Body.Tokens = append(out.Body.Tokens, KnownToken{Name: t.actor[len("api:"):], Role: t.role})
+		known := KnownToken{Name: t.actor[len("api:"):], Role: t.role}
+		if last, ok := s.uses.Load(t.actor); ok {
+			use := last.(tokenUse) // as identify stores it
+			known.Used, known.Client = use.at, use.client
+		}
+		out.Body.Tokens = append(out.Body.Tokens, known)
 	}
 	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -67,76 +68,145 @@ func (s *Server) streamEvents(ctx context.Context, in *eventsInput) (*huma.Strea
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(s.closing, cancel)()
-		out := &eventWriter{w: w, control: http.NewResponseController(w)}
-		why := s.feed(ctx, out, in.Q, from)
+		out := &eventWriter{w: w, control: http.NewResponseController(w), entitled: func() bool { return s.stillIs(r) }}
+		why := s.watch(ctx, out, in.Q, from)
 		s.log.Debug("a stream of events ended", zap.Error(why))
 	}}, nil
 }
 
-// feed writes records until the context ends or the client is gone; its error says which.
-func (s *Server) feed(ctx context.Context, out *eventWriter, q string, from eventID) error {
+// Why streams end: the client does not keep up; its token or session is over, or is for somebody else by now.
+var (
+	errSlow     = errors.New("the client does not keep up")
+	errEntitled = errors.New("who asked for it may see it no more")
+)
+
+// watch writes records until the context ends or the client is gone; its error says which.
+func (s *Server) watch(ctx context.Context, out *eventWriter, q string, from eventID) error {
 	out.begin()
-	sub := s.journal.Subscribe(from.subscribe())
-	if err := out.write([]byte(": connected\nretry: 2000\n\n")); err != nil {
+	if from.batch == 0 {
+		v := s.feed.join(ctx, q)
+		defer s.feed.leave(v)
+		if err := out.write([]byte(connectedFrame)); err != nil {
+			return err
+		}
+		return s.pass(ctx, out, v)
+	}
+	if err := out.write([]byte(connectedFrame)); err != nil {
 		return err
 	}
+	sub := s.journal.Subscribe(from.subscribe())
+	// Most of what was missed is read before anything waits for the viewer.
+	if err := s.catchUp(ctx, out, sub, q, from, s.feed.reached()); err != nil {
+		return err
+	}
+	v := s.feed.join(ctx, q)
+	defer s.feed.leave(v)
+	if err := s.catchUp(ctx, out, sub, q, from, v.after); err != nil {
+		return err
+	}
+	return s.pass(ctx, out, v)
+}
+
+// catchUp writes what a client has missed, up to the record named by upTo.
+func (s *Server) catchUp(ctx context.Context, out *eventWriter, sub *store.Subscription, q string, from, upTo eventID) error {
 	for {
-		r, err := s.next(ctx, sub)
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			if err := out.write([]byte(": heartbeat\n\n")); err != nil {
-				return err
-			}
-			continue
+		r, more, err := sub.NextUpTo(ctx, upTo.batch)
+		if !more || err != nil || upTo.before(r) { // what is behind it is told by the feed
+			return err
 		}
+		one := []store.Record{r}
+		sees, err := s.selection(&audience{ctx: ctx, q: q}, one)
 		if err != nil {
 			return err
 		}
-		if from.covers(r) || !s.seesRecord(ctx, r.Message) || !s.selects(ctx, q, r.Message) {
-			continue
-		}
-		if err := out.record(s.live(&r)); err != nil {
-			return err
-		}
-	}
-}
-
-// next waits for a record, at most until the next heartbeat is due.
-func (s *Server) next(ctx context.Context, sub *store.Subscription) (store.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.heartbeat)
-	defer cancel()
-	return sub.Next(ctx)
-}
-
-// selects asks the index whether the query finds the message.
-func (s *Server) selects(ctx context.Context, q string, id policy.ID) bool {
-	if q == "" {
-		return true
-	}
-	query, err := store.ParseQuery(q+" id:"+id.String(), s.now())
-	if err != nil {
-		return false // was parsed before; only a part too many is left
-	}
-	page, err := s.search(ctx, query, 1, "")
-	return err == nil && len(page.Messages) > 0
-}
-
-// live dresses a record with what people need to recognise the message.
-func (s *Server) live(r *store.Record) *LiveRecord {
-	v := &LiveRecord{Batch: r.Batch, Position: r.Position, ID: r.Message.String(), Events: make([]TimelineEntry, len(r.Events))}
-	var addresses rowAddresses
-	if m, err := s.journal.Message(r.Message); err == nil {
-		v.From, v.Subject, v.RecipientCount = string(m.Envelope.Sender), m.Envelope.Subject, m.Counted()
-		v.State, v.Label = policy.Aggregate(m.States)
-		if m.Recipients <= namedRecipients {
-			if rows, err := s.journal.Recipients(r.Message); err == nil {
-				addresses = addressesOfRows(rows)
+		if !from.covers(r) && sees(r.Message) {
+			if err := out.write(s.newFrames(one).of(0)); err != nil {
+				return err
 			}
 		}
+		if upTo.position >= 0 && r.Batch == upTo.batch && r.Position >= upTo.position {
+			return nil
+		}
+	}
+}
+
+// pass writes the pieces that a viewer is handed. Who is dropped is told so, and may come back with the id of the last
+// event to go on there.
+func (s *Server) pass(ctx context.Context, out *eventWriter, v *viewer) error {
+	beat := time.NewTicker(s.heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case piece, ok := <-v.pieces:
+			switch {
+			case ok:
+			case v.slow:
+				return errors.Join(errSlow, out.write([]byte(droppedFrame)))
+			default:
+				return store.ErrClosed
+			}
+			if err := out.write(piece); err != nil {
+				return err
+			}
+			v.waiting.Add(-int64(len(piece)))
+		case <-beat.C:
+			if err := out.write([]byte(": heartbeat\n\n")); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+const connectedFrame = ": connected\nretry: 2000\n\n"
+
+// droppedFrame is the last one of a client that does not keep up.
+const droppedFrame = `event: dropped
+data: {"code":"too_slow","detail":"this stream did not keep up and is ended: connect again with the id of the last event to go on there"}
+
+`
+
+// A dress is what people need to recognise the message that a record is about.
+type dress struct {
+	from, subject string
+	recipients    int
+	state         policy.State
+	label         policy.Label
+	addresses     func() rowAddresses // read when they are first asked for
+}
+
+// dress reads the message; of what is none there is nothing to tell.
+func (s *Server) dress(id policy.ID) *dress {
+	d := &dress{addresses: func() rowAddresses { return rowAddresses{} }}
+	m, err := s.journal.Message(id)
+	if err != nil {
+		return d
+	}
+	d.from, d.subject, d.recipients = string(m.Envelope.Sender), m.Envelope.Subject, m.Counted()
+	d.state, d.label = policy.Aggregate(m.States)
+	if m.Recipients <= namedRecipients {
+		d.addresses = sync.OnceValue(func() rowAddresses {
+			rows, err := s.journal.Recipients(id)
+			if err != nil {
+				return rowAddresses{}
+			}
+			return addressesOfRows(rows)
+		})
+	}
+	return d
+}
+
+// live is a record as it is shown.
+func (s *Server) live(r *store.Record, d *dress) *LiveRecord {
+	v := &LiveRecord{
+		Batch: r.Batch, Position: r.Position, ID: r.Message.String(), Events: make([]TimelineEntry, len(r.Events)),
+		From: d.from, Subject: d.subject, RecipientCount: d.recipients, State: d.state, Label: d.label,
 	}
 	for i := range r.Events {
 		v.Events[i] = s.eventView(&r.Events[i])
 		if r.Events[i].Recipients != nil {
-			v.Events[i].Recipients = addresses.of(&r.Events[i])
+			v.Events[i].Recipients = d.addresses().of(&r.Events[i])
 		}
 	}
 	return v
@@ -183,10 +253,16 @@ func (e eventID) covers(r store.Record) bool {
 	return e.position >= 0 && r.Batch == e.batch && r.Position <= e.position
 }
 
+// before reports whether a record is behind the one that the id names.
+func (e eventID) before(r store.Record) bool {
+	return r.Batch > e.batch || r.Batch == e.batch && e.position >= 0 && r.Position > e.position
+}
+
 // An eventWriter writes frames of server-sent events, each with a deadline of its own.
 type eventWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	entitled func() bool // asked before each frame; nil where whoever writes has asked
 }
 
 // begin sets the header fields of a stream.
@@ -195,12 +271,21 @@ func (e *eventWriter) begin() {
 	e.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep the events back
 }
 
-func (e *eventWriter) record(v *LiveRecord) error {
-	return e.event(fmt.Sprintf("%d.%d", v.Batch, v.Position), "record", v)
+// event writes a frame; see frameOf.
+func (e *eventWriter) event(id, kind string, v any) error {
+	frame, err := frameOf(id, kind, v)
+	if err != nil {
+		return err
+	}
+	return e.write(frame)
 }
 
-// event writes a frame of some type with JSON in its data; an empty id is left out.
-func (e *eventWriter) event(id, kind string, v any) error {
+func recordFrame(v *LiveRecord) ([]byte, error) {
+	return frameOf(fmt.Sprintf("%d.%d", v.Batch, v.Position), "record", v)
+}
+
+// frameOf makes a frame of some type with JSON in its data; an empty id is left out.
+func frameOf(id, kind string, v any) ([]byte, error) {
 	var frame bytes.Buffer
 	if id != "" {
 		fmt.Fprintf(&frame, "id: %s\n", id)
@@ -209,13 +294,16 @@ func (e *eventWriter) event(id, kind string, v any) error {
 	encoder := json.NewEncoder(&frame)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil { // one line: JSON has no raw line breaks
-		return fmt.Errorf("encode %s: %w", kind, err)
+		return nil, fmt.Errorf("encode %s: %w", kind, err)
 	}
 	frame.WriteByte('\n')
-	return e.write(frame.Bytes())
+	return frame.Bytes(), nil
 }
 
 func (e *eventWriter) write(frame []byte) error {
+	if e.entitled != nil && !e.entitled() {
+		return errEntitled
+	}
 	if err := e.control.SetWriteDeadline(time.Now().Add(eventTimeout)); err != nil {
 		return fmt.Errorf("write deadline: %w", err)
 	}

@@ -21,8 +21,9 @@ type Journal interface {
 	Body(id policy.ID) (io.ReadCloser, error)
 	Search(ctx context.Context, q store.Query, limit int, cursor string) (store.Page, error)
 	Subscribe(after uint64) *store.Subscription
-	// InState calls fn for every message with a recipient in a state, oldest first, until it returns false.
-	InState(ctx context.Context, state policy.State, fn func(policy.ID) bool) error
+	LastBatch() uint64
+	// Waiting gives how many messages are on their way in a state, and the oldest of them.
+	Waiting(state policy.State) (messages int, oldest policy.ID)
 	// Counts gives the recipients in each state of the messages received in a time, by whole hours.
 	Counts(from, to time.Time) map[policy.State]int64
 	Ready() error
@@ -30,7 +31,13 @@ type Journal interface {
 	Audit(store.AuditEntry) error
 	AuditLog(before uint64, limit int, keep func(*store.AuditEntry) bool) ([]store.AuditEntry, error)
 	VerifyAudit() (entries uint64, err error)
+	// Backup and Usage; see [store.Store].
+	Backup(ctx context.Context, version string, to io.Writer) (store.BackupEnd, error)
+	Usage() (store.Usage, error)
 	EraseAudit(match func(*store.AuditEntry) bool) (erased int, err error)
+	// Redact rewrites what is stored of a message that is over; see [store.Store.Redact].
+	Redact(id policy.ID, fn func(*store.Stored) error) error
+	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 }
 
 // Holder decides about mail that sendgate still has. An error is inability; its own refusals are
@@ -43,11 +50,24 @@ type Holder interface {
 	// Cancel takes back those of the recipients (nil: all) that have not left, and says of each what
 	// it came to.
 	Cancel(ctx context.Context, id policy.ID, recipients []int, reason, actor string) ([]Outcome, error)
+	// Return takes back as Cancel does, and tells the sender by a delivery status notification, with the
+	// reason. It never fails because of the notification: that is written later, then.
+	Return(ctx context.Context, id policy.ID, recipients []int, reason, actor string) ([]Outcome, Bounce, error)
 	// Approve lets mail go that waits for approval.
 	Approve(ctx context.Context, id policy.ID, actor string) error
 	// Resend sends a message again to recipients (nil: those that failed).
 	Resend(ctx context.Context, id policy.ID, recipients []int, reason, actor string) error
 }
+
+// A Bounce says whether the sender of a message that was stopped is told.
+type Bounce string
+
+// What may have become of it.
+const (
+	BounceSent    Bounce = "sent"
+	BouncePending Bounce = "pending" // when the mail server has deleted the message
+	BounceNone    Bounce = "none"    // nobody is to be told: the null sender, or one who wants no reports
+)
 
 // An Outcome says what became of one recipient of a cancel.
 type Outcome struct {
@@ -65,12 +85,13 @@ type Refusal struct {
 // Error is the detail.
 func (r *Refusal) Error() string { return r.Detail }
 
-// A Part is something that /readyz reports on beside the store, such as an upstream. It does not
-// decide readiness: mail is accepted and waits while an upstream is away.
+// A Part is something that /readyz reports on.
 type Part struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail,omitempty"`
+	Name string `json:"name"`
+	OK   bool   `json:"ok"`
+	// Decides says that no mail can be taken while it is not ok. While another part is away mail is taken, and waits.
+	Decides bool   `json:"decides,omitempty"`
+	Detail  string `json:"detail,omitempty"`
 }
 
 // Needs is what a [Server] works with. All of it is required but Tracking and Import.
@@ -81,6 +102,8 @@ type Needs struct {
 	// RecallWindow is how long after a message came in a role may have it taken out of mailboxes; not ok
 	// when recalls are switched off.
 	RecallWindow func(role string) (window time.Duration, ok bool)
+	// LegalHold says whether nothing of an address, or of the mail of an identity, may be destroyed; nil: of none.
+	LegalHold func(policy.Address) bool
 	// RecallReadToo says whether a role may take back what was read; nil: none may.
 	RecallReadToo func(role string) bool
 	Limits        Limits
@@ -88,7 +111,7 @@ type Needs struct {
 	// Campaigns are the near-duplicates that people send.
 	Campaigns Campaigns
 	Metrics   prometheus.Gatherer
-	// Parts reports on what readiness does not depend on.
+	// Parts reports on everything but the journal and the process itself.
 	Parts func() []Part
 	// Margin is how much later than shown mail is let go (policy: hold.margin).
 	Margin func() time.Duration
@@ -98,9 +121,16 @@ type Needs struct {
 	Import func(ctx context.Context, name string, r io.Reader) (ImportReport, error)
 	// MailboxOf is where an identity reads mail, or the null address; nil when that is not known.
 	MailboxOf func(identity string) policy.Address
+	// SignIns gives the sign-ins of an identity to the mail server, newest first, as events.
+	SignIns func(ctx context.Context, identity string) ([]policy.Event, error)
 	// Configuration is what is in effect as YAML, without secrets. URL is where people find the dashboard.
 	Configuration func() (string, error)
 	URL           string
+	// Bypasses and Drains are for emergencies; nil where there is no such switch.
+	Bypasses Bypasses
+	Drains   Drains
+	// Webhooks are the programs that are told of events; nil where nobody is.
+	Webhooks Webhooks
 	// Desk lets people into the dashboard; nil serves none.
 	Desk    *signin.Desk
 	Version string

@@ -10,7 +10,7 @@ import (
 )
 
 type listMessagesInput struct {
-	Q      string `query:"q" maxLength:"1000" doc:"from: to: subject: id: queue: state: before: after: or words of the subject" example:"from:alice@corp.example state:held"`
+	Q      string `query:"q" maxLength:"1000" doc:"from: to: subject: identity: campaign: id: queue: state: before: after: or words of the subject" example:"from:alice@corp.example state:held"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	Cursor string `query:"cursor" maxLength:"64" doc:"next of the page before"`
 }

@@ -12,8 +12,6 @@ const (
 	overviewLimits  = 8
 	overviewAlerts  = 5
 	overviewNear    = 0.8
-	// maxQueueCount bounds how far the hold queue is counted.
-	maxQueueCount = 100_000
 )
 
 // An Overview is what an administrator looks at first.
@@ -33,7 +31,7 @@ type Overview struct {
 
 // A Queue is what waits in one state.
 type Queue struct {
-	Messages int       `json:"messages" doc:"at most 100000 are counted"`
+	Messages int       `json:"messages"`
 	Oldest   time.Time `json:"oldest,omitzero" doc:"when the one that waits longest came in"`
 }
 
@@ -53,9 +51,7 @@ func (s *Server) overview(ctx context.Context, _ *struct{}) (*overviewOutput, er
 		of    *Queue
 		state policy.State
 	}{{&v.Held, policy.StateHeld}, {&v.Approval, policy.StateApprovalPending}} {
-		if *q.of, err = s.queue(ctx, q.state); err != nil {
-			return nil, s.fail("count what waits", err)
-		}
+		*q.of = s.queue(q.state)
 	}
 	open := seen(ctx, s.alerts.List(true), s.seesAlert)
 	v.Open = len(open)
@@ -77,12 +73,10 @@ func (s *Server) flowSeen(ctx context.Context, now time.Time) Flow {
 }
 
 // queue counts the messages in a state.
-func (s *Server) queue(ctx context.Context, state policy.State) (q Queue, err error) {
-	err = s.journal.InState(ctx, state, func(id policy.ID) bool {
-		if q.Messages++; q.Messages == 1 {
-			q.Oldest = id.Timestamp().UTC()
-		}
-		return q.Messages < maxQueueCount
-	})
-	return q, err
+func (s *Server) queue(state policy.State) (q Queue) {
+	var oldest policy.ID
+	if q.Messages, oldest = s.journal.Waiting(state); q.Messages > 0 {
+		q.Oldest = oldest.Timestamp().UTC()
+	}
+	return q
 }

@@ -12,6 +12,8 @@ type accountData struct {
 	Me       Me
 	Local    bool // has a password here
 	Sessions []sessionRow
+	Limits   *MyLimits // of who has mail
+	SignIns  []SignIn
 }
 
 // A sessionRow is a session with a short name for its program.
@@ -66,7 +68,25 @@ func (s *Server) accountPage(v *visit) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return accountData{Me: me.Body, Local: me.Body.Kind == signin.Local, Sessions: sessionRows(open.Body.Sessions)}, nil
+	d := accountData{Me: me.Body, Local: me.Body.Kind == signin.Local, Sessions: sessionRows(open.Body.Sessions)}
+	if v.role() != "user" || v.session.Identity == "" {
+		return d, nil
+	}
+	return s.accountOfSender(v, d)
+}
+
+// accountOfSender adds what concerns the own mail.
+func (s *Server) accountOfSender(v *visit, d accountData) (any, error) {
+	limits, err := call[struct{}, myLimitsOutput](s, v, "my-limits", &struct{}{})
+	if err != nil {
+		return nil, err
+	}
+	places, err := call[struct{}, signInsOutput](s, v, "my-sign-ins", &struct{}{})
+	if err != nil {
+		return nil, err
+	}
+	d.Limits, d.SignIns = &limits.Body, places.Body.SignIns
+	return d, nil
 }
 
 // accountPassword changes the own password. It ended the session, too: who knows the new password has another.

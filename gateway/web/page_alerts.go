@@ -48,7 +48,7 @@ type alertPlace struct{ To, Key string }
 
 func (s *Server) alertsPages(mux *http.ServeMux) {
 	mux.Handle("GET /alerts", s.page("alerts", s.buildAlerts))
-	mux.Handle("GET /alerts/live", s.streamParts(alertsPause, "alerts", []string{"_alerts_tabs", "_alerts_list"}, s.buildAlerts))
+	mux.Handle("GET /alerts/live", s.stream(livePage{alertsPause, "alerts", []string{"_alerts_tabs", "_alerts_list"}, s.buildAlerts, true}))
 	mux.Handle("POST /alerts/{id}/acknowledge", s.act(func(v *visit) (string, string, error) {
 		_, err := call[alertInput, alertOutput](s, v, "acknowledge-alert", &alertInput{v.r.PathValue("id")})
 		return "/alerts", "alerts.said.acknowledged", s.worded(v, "alerts", err)
@@ -107,10 +107,12 @@ func placesOf(a *shownAlert) (list []alertPlace) {
 	switch a.Kind {
 	case "approval_waiting":
 		list = append(list, alertPlace{"/approvals", "alerts.approvals"})
-	case "pulled_back":
+	case "pulled_back", "restored":
 		list = append(list, alertPlace{linkTo("/approvals", "batch", a.Rule), "alerts.batch"})
 	case "mass_recall":
 		list = append(list, alertPlace{"/recalls", "alerts.recalls"})
+	case "store_bounded":
+		list = append(list, alertPlace{"/settings/about", "alerts.store"})
 	case "disk_low", "unknown_rate", "tracking_gap":
 		list = append(list, alertPlace{"/overview", "alerts.health"})
 	}

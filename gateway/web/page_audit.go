@@ -166,6 +166,8 @@ type personData struct {
 	Person  string
 	Summary *PersonSummary // nil when nobody is named
 	Export  string
+	Count   string   // address of this page with a dry run
+	Plan    *Erasure // what erasing would come to, when that was asked for
 }
 
 func (s *Server) personPage(v *visit) (any, error) {
@@ -181,6 +183,15 @@ func (s *Server) personPage(v *visit) (any, error) {
 		return nil, err
 	}
 	d.Summary, d.Export = &out.Body, apiPath+"/people/"+url.PathEscape(d.Person)+"/export"
+	d.Count = linkTo("/audit/person", "person", d.Person, "count", "1")
+	if v.form("count") != "" {
+		in := &erasePersonInput{Person: d.Person, Body: EraseRequest{DryRun: true}}
+		plan, err := call[erasePersonInput, erasePersonOutput](s, v, "erase-person", in)
+		if err != nil {
+			return nil, err
+		}
+		d.Plan = plan.Body
+	}
 	return d, nil
 }
 
@@ -194,8 +205,9 @@ func (s *Server) erasePersonPage(v *visit) (to, said string, err error) {
 		return to, "", errConfirm
 	}
 	in := &erasePersonInput{Person: person, Body: EraseRequest{Reason: v.form("reason")}}
-	if _, err := call[erasePersonInput, erasePersonOutput](s, v, "erase-person", in); err != nil {
+	out, err := call[erasePersonInput, erasePersonOutput](s, v, "erase-person", in)
+	if err != nil {
 		return to, "", err
 	}
-	return to, "audit.person_erased", nil
+	return to, out.Body.Text.In(v.lang), nil
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"time"
@@ -26,26 +27,37 @@ func (s *Server) messagePages(mux *http.ServeMux) {
 	} {
 		mux.Handle("POST /messages/{id}/"+act.name, s.act(func(v *visit) (string, string, error) {
 			to := "/messages/" + v.r.PathValue("id")
-			return to, act.said, s.inWords(v, s.actOnMessage(v, v.r.PathValue("id"), act.name))
+			bounce, err := s.actOnMessage(v, v.r.PathValue("id"), act.name)
+			return to, cmp.Or(bounceSaid[bounce], act.said), s.inWords(v, err)
 		}))
 	}
 }
 
 // actOnMessage does what a form asks for with one message.
-func (s *Server) actOnMessage(v *visit, id, act string) (err error) {
+// bounceSaid is what is said after a cancel with a bounce.
+var bounceSaid = map[Bounce]string{
+	BounceSent: "messages.said.cancel.sent", BouncePending: "messages.said.cancel.pending", BounceNone: "messages.said.cancel.none",
+}
+
+// A cancel with a bounce says whether the sender is told.
+func (s *Server) actOnMessage(v *visit, id, act string) (bounce Bounce, err error) {
 	switch reason := v.form("reason"); act {
 	case "release":
 		_, err = call[messageInput, messageOutput](s, v, "release-message", &messageInput{id})
 	case "hold":
 		_, err = call[holdInput, messageOutput](s, v, "hold-message", &holdInput{id, HoldRequest{For: v.form("for")}})
 	case "cancel":
-		_, err = call[cancelInput, messageOutput](s, v, "cancel-message", &cancelInput{id, CancelRequest{Reason: reason}})
+		var out *messageOutput
+		out, err = call[cancelInput, messageOutput](s, v, "cancel-message", &cancelInput{id, CancelRequest{Reason: reason, Bounce: v.form("bounce") != ""}})
+		if err == nil {
+			bounce = out.Body.Bounce
+		}
 	case "resend":
 		_, err = call[resendInput, messageOutput](s, v, "resend-message", &resendInput{id, ResendRequest{Reason: reason}})
 	case "approve":
 		_, err = call[messageInput, messageOutput](s, v, "approve-message", &messageInput{id})
 	}
-	return err
+	return bounce, err
 }
 
 func (s *Server) buildMessage(v *visit) (any, error) {

@@ -283,8 +283,8 @@ func TestSimilarMessagesAreNamed(t *testing.T) {
 	c := d.campaign()
 	id := d.campaigns.list[1].ID // the second sample
 	d.observe(id.String(), policy.Event{Kind: policy.Blocked, Rule: "similar", Findings: []policy.Finding{
-		{Rule: "similar", Kind: kindSimilar, Key: c.ID.String(), Exceeded: true, Decided: true, Detail: policy.Label{EN: "like 120 others", ZH: "与 120 封相似"}},
-		{Rule: "similar", Kind: kindSimilar, Key: stranger, Detail: policy.Label{EN: "x", ZH: "x"}},
+		{Rule: "similar", Kind: policy.FoundSimilar, Key: c.ID.String(), Exceeded: true, Decided: true, Detail: policy.Label{EN: "like 120 others", ZH: "与 120 封相似"}},
+		{Rule: "similar", Kind: policy.FoundSimilar, Key: stranger, Detail: policy.Label{EN: "x", ZH: "x"}},
 	}})
 	b := d.as("auditor")
 	b.sees("/messages/"+id.String(), "like 120 others", "/campaigns/"+c.ID.String(), "Special offer", "75 % alike", "120 messages from 2 senders, 110 different recipients in 24 hours", "decided")

@@ -46,6 +46,7 @@ type pastEvent struct {
 	Lead   bool         // a decision: shown stronger
 	Names  []string     // of the recipients when it is about some of them
 	Others int          // beside the names
+	Run    []pastEvent  // of tries that failed alike: each of them, this is the last
 }
 
 // shownNames bounds the addresses of one event.
@@ -76,13 +77,13 @@ func (s *Server) messageView(v *visit, d *MessageDetail) *messagePage {
 	if n := len(p.Rows); n > maxShownRows && !p.All {
 		p.Rows, p.RowsLeft = p.Rows[:maxShownRows], n-maxShownRows
 	}
-	events := d.Timeline
-	if n := len(events); n > maxShownPast && !p.All {
-		events, p.PastLeft = events[n-maxShownPast:], n-maxShownPast
-	}
 	everybody := envelopeSize(d)
-	for i := range events {
-		p.Past = append(p.Past, pastView(&events[i], everybody))
+	for i := range d.Timeline {
+		p.Past = append(p.Past, pastView(&d.Timeline[i], everybody))
+	}
+	p.Past = foldRuns(p.Past)
+	if n := len(p.Past); n > maxShownPast && !p.All {
+		p.Past, p.PastLeft = p.Past[n-maxShownPast:], n-maxShownPast
 	}
 	return p
 }
@@ -97,10 +98,19 @@ func envelopeSize(d *MessageDetail) (n int) {
 	return n
 }
 
+// noticeLabels say of what a sender was notified.
+var noticeLabels = map[string]policy.Label{
+	"failed": {EN: "of the failure", ZH: "投递失败"}, "delayed": {EN: "of the delay", ZH: "投递延迟"},
+	"relayed": {EN: "that it was passed on", ZH: "邮件已送出"}, "stopped": {EN: "that it was stopped", ZH: "邮件已被终止发送"},
+}
+
 func pastView(e *TimelineEntry, everybody int) pastEvent {
 	p := pastEvent{TimelineEntry: *e, Lead: e.Kind.Decision()}
 	if e.Kind == policy.RecallOutcome && e.Reason != "" {
 		p.Label, p.Reason = policy.RecallCode(e.Reason).Label(), ""
+	}
+	if told, ok := noticeLabels[e.Reason]; ok && e.Kind == policy.Notified {
+		p.Label, p.Reason = told, ""
 	}
 	if n := len(e.Recipients); n > 0 && n < everybody {
 		p.Names = e.Recipients[:min(n, shownNames)]

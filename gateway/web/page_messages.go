@@ -35,6 +35,7 @@ type messageRow struct {
 // messageMay says what the viewer's role may do with messages.
 type messageMay struct {
 	Act     bool // release, hold, cancel, resend
+	Bounce  bool // cancel and tell the sender: not for one's own mail
 	Approve bool
 	Recall  bool
 	Source  bool
@@ -68,14 +69,14 @@ func mayWithMessages(v *visit) messageMay {
 	who := whoIs(v.ctx)
 	may := func(operation string) bool { return who.allowed(access[operation]) }
 	return messageMay{
-		Act: may("release-message"), Approve: may("approve-message"), Recall: may("recall"), Source: may("view-source"), Sender: may("get-sender"),
+		Act: may("release-message"), Bounce: who.role != "user", Approve: may("approve-message"), Recall: may("recall"), Source: may("view-source"), Sender: may("get-sender"),
 	}
 }
 
 func (s *Server) messagesPages(mux *http.ServeMux) {
 	mux.Handle("GET /messages", s.page("messages", s.buildMessages))
 	mux.Handle("GET /messages/filter", s.page("messages", s.filterMessages))
-	mux.Handle("GET /messages/live", s.streamParts(listPause, "messages", []string{"_messages_rows"}, s.buildMessages))
+	mux.Handle("GET /messages/live", s.stream(livePage{listPause, "messages", []string{"_messages_rows"}, s.buildMessages, true}))
 	mux.Handle("GET /messages.csv", s.messagesCSV())
 	mux.Handle("POST /messages/act", s.act(s.actOnMessages))
 	s.messagePages(mux)

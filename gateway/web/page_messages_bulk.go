@@ -44,9 +44,16 @@ func (s *Server) actOnMessages(v *visit) (to, said string, err error) {
 	}
 	all := v.ctx
 	v.ctx = together(all)
-	refused := s.onEach(ids, func(id string) error { return s.actOnMessage(v, id, v.form("act")) })
+	refused := s.onEach(ids, func(id string) error {
+		_, err := s.actOnMessage(v, id, v.form("act"))
+		return err
+	})
 	if len(refused) < len(ids) {
-		s.audit(all, v.form("act"), "", zap.Int("done", len(ids)-len(refused)), zap.Int("failed", len(refused)), zap.String("reason", v.form("reason")), zap.String("messages", strings.Join(ids, " ")))
+		fields := []zap.Field{zap.Int("done", len(ids)-len(refused)), zap.Int("failed", len(refused)), zap.String("reason", v.form("reason"))}
+		if v.form("act") == "cancel" && v.form("bounce") != "" {
+			fields = append(fields, zap.Bool("bounce", true))
+		}
+		s.audit(all, v.form("act"), "", append(fields, zap.String("messages", strings.Join(ids, " ")))...)
 	}
 	text := s.renderer.Say(v.lang, done, len(ids)-len(refused))
 	if len(refused) == 0 {

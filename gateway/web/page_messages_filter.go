@@ -7,7 +7,7 @@ import (
 )
 
 // filterFields are the fields of a query that the filter shows, in the order in which it writes them.
-var filterFields = []string{"from", "to", "subject", "state", "after", "before", "id", "queue"}
+var filterFields = []string{"from", "to", "subject", "state", "after", "before", "identity", "campaign", "id", "queue"}
 
 // A messageFilter is a query (see store.ParseQuery) taken apart for the fields of a form. What they do not show, such
 // as a second sender, stays in Words as it was typed.
@@ -25,7 +25,7 @@ func (f messageFilter) Any() bool { return f.Query != "" }
 
 // Fine reports whether something is asked for that the filter shows folded.
 func (f messageFilter) Fine() bool {
-	return f.Fields["id"]+f.Fields["queue"]+f.Fields["before"] != "" || f.Day() != ""
+	return f.Fields["id"]+f.Fields["queue"]+f.Fields["before"]+f.Fields["identity"]+f.Fields["campaign"] != "" || f.Day() != ""
 }
 
 // Span is how far the messages go back when it is one of the spans offered, Day when it is anything else.

@@ -36,7 +36,7 @@ type chartSeries struct {
 func (s *Server) overviewPages(mux *http.ServeMux) {
 	mux.Handle("GET /overview", s.page("overview", s.buildOverview))
 	mux.Handle("GET /overview/chart", s.part("overview", "_overview_chart", s.buildOverview))
-	mux.Handle("GET /overview/live", s.streamParts(overviewPause, "overview", overviewParts, s.buildOverview))
+	mux.Handle("GET /overview/live", s.stream(livePage{overviewPause, "overview", overviewParts, s.buildOverview, true}))
 }
 
 func (s *Server) buildOverview(v *visit) (any, error) {

@@ -30,6 +30,8 @@ type settingsData struct {
 	Config   string
 	Vendored []pages.Vendored
 	Version  string
+	Storage  *Storage // nil for those who may not see it
+	Bypass   []string // for how long the rules can be bypassed; none for those who may not, and while they are
 }
 
 // userData is what the page of one user shows.
@@ -102,6 +104,17 @@ func (s *Server) fillSettings(v *visit, d *settingsData) error {
 		d.Config = out.Body.YAML
 	case "about":
 		d.Vendored = s.renderer.Vendored()
+		if s.bypasses != nil && !s.bypass().On && whoIs(v.ctx).allowed(access["start-bypass"]) {
+			d.Bypass = bypassSpans
+		}
+		if !whoIs(v.ctx).allowed(access["get-store"]) {
+			return nil
+		}
+		out, err := call[struct{}, storageOutput](s, v, "get-store", &struct{}{})
+		if err != nil {
+			return err
+		}
+		d.Storage = &out.Body
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ func (s *Server) signPages(mux *http.ServeMux) {
 	mux.Handle("POST /sign-in", http.HandlerFunc(s.signIn))
 	mux.Handle("POST /sign-out", s.act(func(v *visit) (to, said string, err error) {
 		s.desk.SignOut(v.w, v.r)
+		s.actedOn(v.ctx, actSignOut, v.session.User, zap.String("client", v.r.RemoteAddr))
 		return "/sign-in", "sign.out", nil
 	}))
 	mux.Handle("GET /set-up", s.open("setup", func(v *visit) (any, error) {

@@ -222,7 +222,7 @@ func TestSingleSignOnIsOfferedWhereThereIsOne(t *testing.T) {
 		t.Errorf("left for nowhere: %d", status)
 	}
 	c := signin.DefaultConfig()
-	c.OIDC.Issuer, c.OIDC.ClientID, c.OIDC.URL = "http://127.0.0.1:1", "x", "http://127.0.0.1:8025"
+	c.OIDC.Issuer, c.OIDC.ClientID, c.URL = "http://127.0.0.1:1", "x", "http://127.0.0.1:8025"
 	d.desk.Reload(c)
 	d.as("").sees("/sign-in?back=/account", "Single sign-on", `href="/oidc/leave?back=%2Faccount"`)
 	status, page := d.as("").get("/oidc/leave?back=//evil.example")

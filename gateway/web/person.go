@@ -174,15 +174,18 @@ func partOfName(r rune) bool {
 // An EraseRequest says why a person is erased.
 type EraseRequest struct {
 	Reason string `json:"reason,omitempty" maxLength:"500" doc:"kept in the audit log, so it must not name the person" example:"request 2026-117"`
+	DryRun bool   `json:"dry_run,omitempty" doc:"only count what would be erased"`
 }
 
-// An Erasure is what was erased of a person, and what is left.
+// An Erasure is what was erased of a person, or would be, and what is left.
 type Erasure struct {
-	Person   string        `json:"person"`
-	Audit    int           `json:"audit" doc:"entries of the audit log out of which the person was taken"`
-	Sessions int           `json:"sessions" doc:"sessions of the person that were ended"`
-	Left     PersonSummary `json:"left" doc:"what is there still"`
-	Text     policy.Label  `json:"text" doc:"what was done and what is left, in a sentence"`
+	Person   string         `json:"person"`
+	DryRun   bool           `json:"dry_run,omitempty"`
+	Messages ErasedMessages `json:"messages"`
+	Audit    int            `json:"audit" doc:"entries of the audit log out of which the person was taken"`
+	Sessions int            `json:"sessions" doc:"sessions of the person that were ended"`
+	Left     PersonSummary  `json:"left" doc:"what is there still"`
+	Text     policy.Label   `json:"text" doc:"what was done and what is left, in sentences"`
 }
 
 type erasePersonInput struct {
@@ -192,29 +195,53 @@ type erasePersonInput struct {
 
 type erasePersonOutput struct{ Body *Erasure }
 
-var errNamesPerson = problem(http.StatusUnprocessableEntity, "invalid_request", "the reason stays in the audit log: do not name the person in it")
+var (
+	errNamesPerson = problem(http.StatusUnprocessableEntity, "invalid_request", "the reason stays in the audit log: do not name the person in it")
+	errLegalHold   = problem(http.StatusConflict, "legal_hold", "the person is under legal hold (recall.legal_hold): nothing is erased")
+)
 
+// erasePerson takes a person out of messages that are over, and out of the audit log, and ends their sessions. The
+// log goes last: what was cut off can be done again.
 func (s *Server) erasePerson(ctx context.Context, in *erasePersonInput) (*erasePersonOutput, error) {
 	switch {
 	case !isPerson(in.Person):
 		return nil, errPerson
 	case namesPerson(in.Body.Reason, in.Person):
 		return nil, errNamesPerson
+	case s.heldByLaw(policy.Address(in.Person)):
+		return nil, errLegalHold
 	}
-	v := &Erasure{Person: in.Person, Sessions: s.endSessions(in.Person)}
+	v := &Erasure{Person: in.Person, DryRun: in.Body.DryRun}
 	var err error
-	if v.Audit, err = s.journal.EraseAudit(func(e *store.AuditEntry) bool { return auditNames(e, in.Person) }); err != nil {
+	if v.Messages, err = s.eraseMessages(ctx, &in.Body, in.Person); err != nil {
 		return nil, s.fail("erase a person", err)
 	}
-	fields := []zap.Field{zap.Int("audit", v.Audit), zap.Int("sessions", v.Sessions), zap.String("reason", in.Body.Reason)}
-	s.log.Info("act", append([]zap.Field{zap.String("verb", "erase_person"), zap.String("actor", actor(ctx))}, fields...)...)
-	s.audit(ctx, "erase_person", "", fields...)
+	if !v.DryRun {
+		if err := s.eraseAudit(ctx, v, in.Body.Reason); err != nil {
+			return nil, err
+		}
+	}
 	left, err := s.personSummary(ctx, in.Person)
 	if err != nil {
 		return nil, err
 	}
-	v.Left, v.Text = *left, erasureText(v.Audit, left)
+	if v.Left = *left; v.DryRun {
+		v.Audit = left.Audit
+	}
+	v.Text = v.said()
 	return &erasePersonOutput{v}, nil
+}
+
+// eraseAudit takes a person out of the audit log and adds an entry that names nobody.
+func (s *Server) eraseAudit(ctx context.Context, v *Erasure, reason string) (err error) {
+	v.Sessions = s.endSessions(v.Person)
+	if v.Audit, err = s.journal.EraseAudit(func(e *store.AuditEntry) bool { return auditNames(e, v.Person) }); err != nil {
+		return s.fail("erase a person", err)
+	}
+	fields := []zap.Field{zap.Int("messages", v.Messages.Erased), zap.Int("audit", v.Audit), zap.Int("sessions", v.Sessions), zap.String("reason", reason)}
+	s.log.Info("act", append([]zap.Field{zap.String("verb", "erase_person"), zap.String("actor", actor(ctx))}, fields...)...)
+	s.audit(ctx, "erase_person", "", fields...)
+	return nil
 }
 
 // endSessions ends the sessions of a person: they have an address and the name of a browser.

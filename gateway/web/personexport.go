@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -116,17 +115,4 @@ func about(recipients []string, key string) bool {
 		}
 	}
 	return false
-}
-
-// erasureText says what was done, and what stays.
-func erasureText(erased int, left *PersonSummary) policy.Label {
-	l := policy.Label{
-		EN: fmt.Sprintf("The person was taken out of %d entries of the audit log.", erased),
-		ZH: fmt.Sprintf("已从 %d 条审计记录中清除此人的信息。", erased),
-	}
-	if n := left.Sent + left.Received; n > 0 {
-		l.EN += fmt.Sprintf(" %d messages that name the person stay, with subject, addresses and timeline, until retention deletes them (store.events_for after they came in).", n)
-		l.ZH += fmt.Sprintf("另有 %d 封与此人相关的邮件记录（含主题、地址和投递过程）会保留到期满后自动删除（自收到起按 store.events_for 计）。", n)
-	}
-	return l
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/sendgate/sendgate/gateway/web/pages"
 	"github.com/sendgate/sendgate/store"
 	"go.uber.org/zap"
 )
@@ -16,6 +17,10 @@ import (
 type Problem struct {
 	huma.ErrorModel
 	Code string `json:"code" doc:"What went wrong, for programs; the detail is for people." example:"not_found"`
+	// Original is there when the detail was translated: a translation may say less.
+	Original string `json:"detail_en,omitempty" doc:"the detail in English, when Accept-Language asked for another language"`
+
+	chinese string // detail, where the cause came with words of its own
 }
 
 func problem(status int, code, detail string) *Problem {
@@ -70,20 +75,42 @@ func (s *Server) fail(what string, err error) error {
 }
 
 // explain gives what huma itself refuses the shape of our problems.
-func explain(_ huma.Context, _ string, v any) (any, error) {
-	m, ok := v.(*huma.ErrorModel)
+func explain(hc huma.Context, _ string, v any) (any, error) {
+	p, ok := v.(*Problem)
+	if m, own := v.(*huma.ErrorModel); own {
+		if p, ok = (&Problem{ErrorModel: *m, Code: "invalid_request"}), true; m.Status >= http.StatusInternalServerError {
+			p = errInternal
+		}
+	}
 	if !ok {
 		return v, nil
 	}
-	if m.Status >= http.StatusInternalServerError {
-		return errInternal, nil
+	p, lang := p.in(hc.Header("Accept-Language"))
+	hc.SetHeader("Content-Language", lang)
+	hc.AppendHeader("Vary", "Accept-Language")
+	return p, nil
+}
+
+// in gives the problem in the language that a client asks for. Those who ask for none read English.
+func (p *Problem) in(accept string) (*Problem, string) {
+	lang := pages.Language("", accept)
+	if lang == "en" {
+		return p, lang
 	}
-	return &Problem{ErrorModel: *m, Code: "invalid_request"}, nil
+	said := *p
+	said.Title = chineseTitle(p.Status)
+	if text := chineseDetail(p); text != "" {
+		said.Detail, said.Original = text, p.Detail
+	}
+	return &said, lang
 }
 
 // writeProblem answers outside of huma's handlers.
-func writeProblem(w http.ResponseWriter, p *Problem) {
+func writeProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
+	p, lang := p.in(r.Header.Get("Accept-Language"))
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Language", lang)
+	w.Header().Add("Vary", "Accept-Language")
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // the client may be gone
 }

@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/store"
@@ -35,7 +40,7 @@ func TestProblems(t *testing.T) {
 		"unknown message":        {"GET", "/api/v1/messages/" + stranger, "", 404, "not_found", "there is no such message, or it is older than events are kept"},
 		"release of unknown":     {"POST", "/api/v1/messages/" + stranger + "/release", "", 404, "not_found", "there is no such message, or it is older than events are kept"},
 		"release of gone":        {"POST", "/api/v1/messages/" + gone + "/release", "", 409, "not_held", "the message is not held"},
-		"bad query":              {"GET", "/api/v1/messages?q=sender:x", "", 422, "invalid_query", "sender: is not a field of a query; use from: to: subject: id: queue: state: before: after: or plain words of the subject"},
+		"bad query":              {"GET", "/api/v1/messages?q=sender:x", "", 422, "invalid_query", "sender: is not a field of a query; use from: to: subject: identity: campaign: id: queue: state: before: after: or plain words of the subject"},
 		"bad cursor":             {"GET", "/api/v1/messages?cursor=5", "", 422, "invalid_cursor", "the cursor is not one of ours: use next of the page before"},
 		"bad cursor of recalls":  {"GET", "/api/v1/recalls?cursor=5", "", 422, "invalid_cursor", "the cursor is not one of ours: use next of the page before"},
 		"limit too high":         {"GET", "/api/v1/messages?limit=5000", "", 422, "invalid_request", "validation failed"},
@@ -48,6 +53,8 @@ func TestProblems(t *testing.T) {
 		"hold until past":        {"POST", "/api/v1/messages/" + held + "/hold", `{"until":"2026-11-21T10:00:00Z"}`, 422, "invalid_time", `"until" is in the past: release the message instead`},
 		"hold too long":          {"POST", "/api/v1/messages/" + held + "/hold", `{"for":"2h"}`, 409, "hold_too_long", "a hold ends at most 1h from now"},
 		"cancel without reason":  {"POST", "/api/v1/messages/" + held + "/cancel", `{}`, 422, "reason_required", "say why, in reason: it is kept with the message"},
+		"bounce without reason":  {"POST", "/api/v1/messages/" + held + "/cancel", `{"bounce":true,"reason":" "}`, 422, "bounce_reason_required", "say why, in reason: the sender reads it in the bounce"},
+		"a bad campaign":         {"GET", "/api/v1/messages?q=campaign:x", "", 422, "invalid_query", `campaign:x: is not the id of a campaign (26 letters and digits); "sendgate campaigns" lists them`},
 		"cancel for a stranger":  {"POST", "/api/v1/messages/" + held + "/cancel", `{"reason":"x","recipients":["zoe@example.net"]}`, 422, "invalid_address", "the message has no such recipient"},
 		"cancel of gone":         {"POST", "/api/v1/messages/" + gone + "/cancel", `{"reason":"x"}`, 409, "not_cancelled", "nothing could be taken back: has left for another organisation's server: it cannot be taken back"},
 		"recall of nothing":      {"POST", "/api/v1/recalls", `{"reason":"x"}`, 422, "invalid_request", "name messages in message_ids or message_id_header, or find them with query"},
@@ -167,5 +174,78 @@ func TestRefusalIsItsDetail(t *testing.T) {
 	}
 	if !errors.As(err, new(*Refusal)) {
 		t.Error("not found again")
+	}
+}
+
+func TestProblemsInChinese(t *testing.T) {
+	r := newRig(t)
+	held := r.accept("alice@corp.example", "Report", "bob@example.net")
+	for name, tt := range map[string]struct {
+		method, path, body, title, detail, original string
+		status                                      int
+	}{
+		"outside of the API":  {"GET", "/admin", "", "未找到", "对象不存在，或已超过保存期", errNoRoute.Detail, 404},
+		"a bad query":         {"GET", "/api/v1/messages?q=sender:x", "", "请求无法处理", "无法识别该搜索条件，详见 detail_en", "sender: is not a field of a query", 422},
+		"what huma refuses":   {"GET", "/api/v1/messages?limit=5000", "", "请求无法处理", "请求格式不正确，详见 detail_en 与 errors", "validation failed", 422},
+		"a reason is missing": {"POST", "/api/v1/messages/" + held + "/cancel", `{}`, "请求无法处理", "请填写原因", errReason.Detail, 422},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for accept, chinese := range map[string]bool{"zh-CN,zh;q=0.9": true, "zh": true, "en-GB": false, "": false, "de": false} {
+				req := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
+				req.Header.Set("Authorization", "Bearer secret-admin")
+				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("Accept-Language", accept)
+				w := httptest.NewRecorder()
+				r.server.handler.ServeHTTP(w, req)
+				var p Problem
+				if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+					t.Fatal(err)
+				}
+				if w.Code != tt.status || !strings.Contains(w.Header().Get("Vary"), "Accept-Language") || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/problem+json") {
+					t.Errorf("%q: %d %v", accept, w.Code, w.Header())
+				}
+				switch {
+				case chinese && (p.Title != tt.title || p.Detail != tt.detail || !strings.HasPrefix(p.Original, tt.original) || w.Header().Get("Content-Language") != "zh-CN"):
+					t.Errorf("%q: %+v", accept, p)
+				case !chinese && (!strings.HasPrefix(p.Detail, tt.original) || p.Original != "" || w.Header().Get("Content-Language") != "en"):
+					t.Errorf("%q: %+v", accept, p)
+				}
+			}
+		})
+	}
+	if p, _ := (&Problem{Code: "x", chinese: "撤回"}).in("zh"); p.Detail != "撤回" {
+		t.Errorf("the words of the cause: %+v", p)
+	}
+}
+
+// TestEveryProblemHasChineseWords looks at the source: a new code needs a line in chineseDetails.
+func TestEveryProblemHasChineseWords(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := map[string]bool{}
+	call := regexp.MustCompile(`problem\((?:http\.Status)?\w+(?:\.\w+)?, *"([a-z_]+)"`)
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		for _, m := range call.FindAllSubmatch(text, -1) {
+			codes[string(m[1])] = true
+		}
+	}
+	if len(codes) < 40 {
+		t.Fatalf("only %d codes", len(codes))
+	}
+	for code := range codes {
+		if chineseDetails[code] == "" {
+			t.Errorf("%s has no words in Chinese: problemtext.go", code)
+		}
+	}
+	for code, text := range chineseDetails {
+		if !strings.ContainsFunc(text, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
+			t.Errorf("%s: %s", code, text)
+		}
 	}
 }

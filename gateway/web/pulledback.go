@@ -88,7 +88,7 @@ func (s *Server) cancelPulledBack(ctx context.Context, in *cancelPulledBackInput
 	if err != nil {
 		return nil, err
 	}
-	out := s.batch(ctx, ids, actAtOnce, func(id policy.ID) error { return s.cancel(together(ctx), id, nil, in.Body.Reason) })
+	out := s.batch(ctx, ids, actAtOnce, func(id policy.ID) error { return s.stop(together(ctx), id, in.Body.Reason) })
 	s.auditBatch(ctx, "cancel_batch", in.Body.Reason, out)
 	return out, nil
 }

@@ -30,7 +30,6 @@ var checks = []struct {
 	{"/alerts/{id}", (*Server).checkAlert},
 	{"/approvals/{batch}", nil},
 	{"/sessions/{id}", nil},
-	{"/sessions/{id}", nil},
 }
 
 // checkNamed gives what checks the input of an operation by what its path names. An operation that people with

@@ -36,7 +36,7 @@ func (s *Server) streamRecall(ctx context.Context, in *recallIDInput) (*huma.Str
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(s.closing, cancel)()
-		out := &eventWriter{w: w, control: http.NewResponseController(w)}
+		out := &eventWriter{w: w, control: http.NewResponseController(w), entitled: func() bool { return s.stillIs(r) }}
 		out.begin()
 		why := s.followRecall(ctx, id, func(r *policy.RecallReport) error {
 			return out.event("", "recall", recallSummary(r))

@@ -49,7 +49,7 @@ type Recalls interface {
 // A RecallRequest names what shall be taken back.
 type RecallRequest struct {
 	MessageIDs      []string `json:"message_ids,omitempty" nullable:"false" maxItems:"20000" doc:"sendgate's own ids"`
-	Query           string   `json:"query,omitempty" maxLength:"1000" doc:"finds further messages, as q of the list does"`
+	Query           string   `json:"query,omitempty" maxLength:"1000" doc:"finds further messages, as q of the list does; campaign: finds those of a mailing. All in all a recall covers at most 20000 messages: a query that finds more is refused, and takes back nothing"`
 	MessageIDHeader string   `json:"message_id_header,omitempty" maxLength:"1000" doc:"finds the messages with this Message-ID; those of several senders are refused" example:"<x@corp.example>"`
 	Recipients      []string `json:"recipients,omitempty" nullable:"false" maxItems:"20000" doc:"addresses; none means all recipients"`
 	Reason          string   `json:"reason,omitempty" maxLength:"1000" doc:"kept with the messages; the configuration may require it"`
@@ -230,7 +230,9 @@ func (s *Server) recallProblem(what string, err error) error {
 	var r *policy.RecallRefusal
 	switch {
 	case errors.As(err, &r):
-		return problem(refusalStatus(r.Code), r.Code, r.Text.EN)
+		p := problem(refusalStatus(r.Code), r.Code, r.Text.EN)
+		p.chinese = r.Text.ZH
+		return p
 	case errors.Is(err, store.ErrNotFound):
 		return errRecallNotFound
 	}

@@ -27,10 +27,10 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /s/{token}", s.statusPage())
 	if s.desk == nil {
 		mux.Handle("GET /{$}", http.HandlerFunc(frontPage))
-		return guarded(routed(mux))
+		return s.throughProxies(guarded(routed(mux)))
 	}
 	mux.Handle("/", s.dashboard())
-	return guarded(s.ownSite(routed(mux)))
+	return s.throughProxies(guarded(s.ownSite(routed(mux))))
 }
 
 // register adds the operations of the API and returns the handler of their description.
@@ -63,12 +63,25 @@ func (s *Server) register(mux *http.ServeMux) http.Handler {
 	s.registerPolicy(api, op)
 	s.registerCampaigns(api, op)
 	s.registerAudit(api, op)
+	s.registerEmergency(api, op)
+	s.registerKeeping(api, op)
+	s.registerWebhooks(api, op)
 	publish(s, api, op.get("overview", "/overview", "Flow, states, queues, alerts, limits and health at a glance"), s.overview)
 	publish(s, api, op.get("stats", "/stats", "What became of the mail of the last hours"), s.getStats)
 	publish(s, api, op.get("tracking", "/tracking", "The logs that are followed, and how far"), s.getTracking)
 	publish(s, api, op.upload("import-log", "/tracking/import", "Read a log of the past"), s.importLog)
 	publish(s, api, op.events("events", "/events", "What happens, while it happens"), s.streamEvents)
 	return describe(api.OpenAPI())
+}
+
+// registerEmergency adds the switches for emergencies.
+func (s *Server) registerEmergency(api huma.API, op operations) {
+	publish(s, api, op.get("get-bypass", "/bypass", "Whether the rules are bypassed"), s.getBypass)
+	publish(s, api, op.post("start-bypass", "/bypass", "Bypass the rules for a while: nothing is held or refused by them, they go on counting; again moves its end; needs the role admin"), s.startBypass)
+	publish(s, api, op.delete("end-bypass", "/bypass", "Put the rules in force again; needs the role admin"), s.endBypass)
+	publish(s, api, op.get("get-drain", "/drain", "How far the gateway is emptied"), s.getDrain)
+	publish(s, api, op.post("start-drain", "/drain", "Take no more mail, let go what is held, and end the process when nothing is left; needs the role admin"), s.startDrain)
+	publish(s, api, op.delete("stop-drain", "/drain", "Take mail again, while the listeners are open; needs the role admin"), s.stopDrain)
 }
 
 // registerRecalls adds the operations about recalls.
@@ -86,6 +99,8 @@ func (s *Server) registerRecalls(api huma.API, op operations) {
 // registerPeople adds the operations about who may sign in, and the configuration.
 func (s *Server) registerPeople(api huma.API, op operations) {
 	publish(s, api, op.get("me", "/me", "Who asks, and what they may do"), s.getMe)
+	publish(s, api, op.get("my-sign-ins", "/me/sign-ins", "From where one's own account has signed in to send mail, and who was refused"), s.mySignIns)
+	publish(s, api, op.get("my-limits", "/me/limits", "How much of one's own limits is used, and whether one is suspended"), s.myLimits)
 	publish(s, api, op.post("change-my-password", "/me/password", "Change one's own password; all sessions end"), s.changeMyPassword)
 	publish(s, api, op.get("list-sessions", "/sessions", "Who is signed in: oneself, for administrators everybody"), s.listSessions)
 	publish(s, api, op.post("revoke-session", "/sessions/{id}/revoke", "End a session: an own one, for administrators any"), s.revokeSession)
@@ -111,6 +126,7 @@ func (s *Server) registerPolicy(api huma.API, op operations) {
 	publish(s, api, op.get("list-limits", "/limits", "Who is near a limit, the fullest first"), s.listLimits)
 	publish(s, api, op.get("list-senders", "/senders", "Senders who are suspended, have a grant, or are near a limit"), s.listSenders)
 	publish(s, api, op.get("get-sender", "/senders/{identity}", "What counts for a sender, and what was granted"), s.getSender)
+	publish(s, api, op.get("sender-sign-ins", "/senders/{identity}/sign-ins", "From where a sender has signed in to send mail, and who was refused"), s.senderSignIns)
 	publish(s, api, op.post("boost-sender", "/senders/{identity}/boost", "Raise limits of a sender for a while; what waits for them goes at once, by itself"), s.boostSender)
 	publish(s, api, op.post("override-sender", "/senders/{identity}/override", "Replace a limit of a sender for a while; what then fits goes at once, by itself"), s.overrideSender)
 	publish(s, api, op.post("revoke-sender", "/senders/{identity}/revoke", "End boosts and overrides of a sender"), s.revokeSender)
@@ -137,9 +153,9 @@ func (s *Server) registerCampaigns(api huma.API, op operations) {
 // describe serves the description of the API, encoded once.
 func describe(spec *huma.OpenAPI) http.Handler {
 	encoded, err := spec.MarshalJSON()
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
-			writeProblem(w, errInternal)
+			writeProblem(w, r, errInternal)
 			return
 		}
 		w.Header().Set("Content-Type", "application/openapi+json")
@@ -166,6 +182,10 @@ func (o operations) get(id, path, summary string) huma.Operation {
 
 func (o operations) post(id, path, summary string) huma.Operation {
 	return o.describe(http.MethodPost, id, path, summary)
+}
+
+func (o operations) delete(id, path, summary string) huma.Operation {
+	return o.describe(http.MethodDelete, id, path, summary)
 }
 
 func (o operations) upload(id, path, summary string) huma.Operation {
@@ -207,7 +227,7 @@ func (o operations) stream(data *huma.Schema) *huma.Response {
 func (o operations) events(id, path, summary string) huma.Operation {
 	op := o.get(id, path, summary)
 	op.Description = "Server-sent events. Each has the type \"record\" and LiveRecord as JSON in its data; " +
-		"its id resumes after it when sent as Last-Event-ID."
+		"its id resumes after it when sent as Last-Event-ID. The type \"dropped\" is the last event of a client that does not keep up."
 	op.Responses["200"] = o.stream(schemaOf[LiveRecord](o.registry))
 	return op
 }
@@ -224,10 +244,10 @@ func routed(mux *http.ServeMux) http.Handler {
 		handler.ServeHTTP(refusal, r)
 		if allow := refusal.header.Get("Allow"); allow != "" {
 			w.Header().Set("Allow", allow)
-			writeProblem(w, errMethod)
+			writeProblem(w, r, errMethod)
 			return
 		}
-		writeProblem(w, errNoRoute)
+		writeProblem(w, r, errNoRoute)
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,11 +60,21 @@ type Server struct {
 	renderer     *pages.Renderer // with it
 	url          string          // of the dashboard, for links
 
+	bypasses      Bypasses
+	drains        Drains
+	webhooks      Webhooks
+	backups       sync.Mutex // one at a time
 	configuration func() (string, error)
+	signIns       func(ctx context.Context, identity string) ([]policy.Event, error)
 	flow          flow
-	calls         map[string]any                       // operations of the API, for the pages
+	feed          *feed
+	looks         *looks           // live pages that are open
+	waits         *approvalReasons // why what waits for a person does
+	calls         map[string]any   // operations of the API, for the pages
+	legalHold     func(policy.Address) bool
 	mailboxOf     func(identity string) policy.Address // nil when that is not known
 	refusals      *refusals
+	uses          sync.Map // of tokens: tokenUse by actor
 
 	heartbeat time.Duration
 	handler   http.Handler
@@ -77,12 +88,13 @@ func New(config Config, needs Needs) *Server {
 	s := &Server{
 		config: config, journal: needs.Journal, holder: needs.Holder, recalls: needs.Recalls, recallWindow: needs.RecallWindow, readToo: needs.RecallReadToo, limits: needs.Limits, alerts: needs.Alerts, campaigns: needs.Campaigns,
 		metrics: needs.Metrics, parts: needs.Parts, margin: needs.Margin, tracking: needs.Tracking, importer: needs.Import, version: needs.Version, now: needs.Now,
-		log: needs.Log, heartbeat: heartbeatEvery, desk: needs.Desk, url: needs.URL, configuration: needs.Configuration, calls: map[string]any{}, mailboxOf: needs.MailboxOf, refusals: newRefusals(),
+		log: needs.Log, heartbeat: heartbeatEvery, desk: needs.Desk, url: needs.URL, configuration: needs.Configuration, signIns: needs.SignIns, calls: map[string]any{}, mailboxOf: needs.MailboxOf, legalHold: needs.LegalHold, refusals: newRefusals(), bypasses: needs.Bypasses, drains: needs.Drains, webhooks: needs.Webhooks,
 	}
 	if s.desk != nil {
 		s.renderer = must(pages.New(needs.Log))
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
+	s.feed, s.looks, s.waits = newFeed(s), newLooks(), newApprovalReasons()
 	s.settings.Store(newSettings(&config))
 	s.handler = s.routes()
 	return s
@@ -202,6 +214,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.followFlow(ctx) })
+	g.Go(func() error { return s.followSessions(ctx) })
 	for _, l := range s.listeners {
 		g.Go(func() error { return s.serveOn(srv, l) })
 	}
@@ -216,6 +229,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 		return nil
 	})
+	defer s.feed.loops.Wait()
 	return g.Wait()
 }
 

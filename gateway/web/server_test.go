@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -227,15 +228,26 @@ func TestReadinessNamesItsParts(t *testing.T) {
 		return w.Code, w.Body.String()
 	}
 	code, body := ask(r.server)
-	if want := `{"ready":true,"parts":[{"name":"store","ok":true},{"name":"upstream mx","ok":false,"detail":"connection refused"}]}` + "\n"; code != 200 || body != want {
+	if want := `{"ready":true,"status":"degraded","reasons":["upstream mx: connection refused"],` +
+		`"parts":[{"name":"store","ok":true,"decides":true},{"name":"upstream mx","ok":false,"detail":"connection refused"}]}` + "\n"; code != 200 || body != want {
 		t.Errorf("upstream away: %d %s", code, body)
 	}
 	code, body = ask(r.serverFor(brokenJournal{r.store}))
-	if want := `{"ready":false,"parts":[{"name":"store","ok":false,"detail":"the disk is nearly full"},{"name":"upstream mx","ok":false,"detail":"connection refused"}]}` + "\n"; code != 503 || body != want {
+	if want := `{"ready":false,"status":"not_ready","reasons":["store: the disk is nearly full","upstream mx: connection refused"],` +
+		`"parts":[{"name":"store","ok":false,"decides":true,"detail":"the disk is nearly full"},{"name":"upstream mx","ok":false,"detail":"connection refused"}]}` + "\n"; code != 503 || body != want {
 		t.Errorf("disk full: %d %s", code, body)
 	}
+	r.parts = []Part{{Name: "relay", Decides: true, Detail: "no more connections are taken"}, {Name: "milter", OK: true, Decides: true}}
+	code, body = ask(r.server)
+	if code != 503 || !strings.HasPrefix(body, `{"ready":false,"status":"not_ready","reasons":["relay: no more connections are taken"],`) {
+		t.Errorf("a front is closed: %d %s", code, body)
+	}
+	r.parts = nil
+	if code, body = ask(r.server); code != 200 || !strings.HasPrefix(body, `{"ready":true,"status":"ready","reasons":[],`) {
+		t.Errorf("all is well: %d %s", code, body)
+	}
 	r.server.close()
-	if code, body = ask(r.server); code != 503 || !strings.Contains(body, `{"name":"process","ok":false,"detail":"sendgate is shutting down"}`) {
+	if code, body = ask(r.server); code != 503 || !strings.Contains(body, `{"name":"process","ok":false,"decides":true,"detail":"sendgate is shutting down"}`) {
 		t.Errorf("draining: %d %s", code, body)
 	}
 }
@@ -280,7 +292,8 @@ func TestOpenAPIListsEveryOperation(t *testing.T) {
 			Responses map[string]struct {
 				Content map[string]struct {
 					Schema struct {
-						Ref string `json:"$ref"`
+						Ref    string `json:"$ref"`
+						Format string
 					}
 				}
 			}
@@ -348,6 +361,11 @@ func TestOpenAPIListsEveryOperation(t *testing.T) {
 		"post /api/v1/campaigns/{id}/allow":    "CampaignResult",
 		"post /api/v1/campaigns/{id}/withdraw": "CampaignResult",
 
+		"get /api/v1/webhooks": "WebhookList", "post /api/v1/webhooks/{name}/test": "WebhookTest", "post /api/v1/webhooks/{name}/resume": "Webhook",
+		"get /api/v1/me/limits": "MyLimits", "get /api/v1/me/sign-ins": "SignInsOutputBody", "get /api/v1/senders/{identity}/sign-ins": "SignInsOutputBody",
+		"get /api/v1/store": "Storage", "post /api/v1/backup": "binary",
+		"get /api/v1/bypass": "Bypass", "post /api/v1/bypass": "Bypass", "delete /api/v1/bypass": "Bypass",
+		"get /api/v1/drain": "Drain", "post /api/v1/drain": "Drain", "delete /api/v1/drain": "Drain",
 		"get /api/v1/tracking":         "Tracking",
 		"post /api/v1/tracking/import": "ImportReport",
 		"get /api/v1/recalls":          "RecallList",
@@ -371,7 +389,7 @@ func TestOpenAPIListsEveryOperation(t *testing.T) {
 			}
 			delete(want, name)
 			for ct, content := range op.Responses["200"].Content {
-				if content.Schema.Ref != "#/components/schemas/"+schema {
+				if got := content.Schema.Ref + content.Schema.Format; got != "#/components/schemas/"+schema && got != schema {
 					t.Errorf("%s answers %s as %s, want %s", name, ct, content.Schema.Ref, schema)
 				}
 			}
@@ -446,7 +464,8 @@ func TestQuirkHumaRefusesWithItsOwnType(t *testing.T) {
 	if _, ok := huma.Error422UnprocessableEntity("x").(*huma.ErrorModel); !ok {
 		t.Error("huma's errors have another type: explain does not see them")
 	}
-	got, err := explain(nil, "500", &huma.ErrorModel{Status: 500, Detail: "sector 7"})
+	hc := humago.NewContext(&huma.Operation{}, httptest.NewRequest(http.MethodGet, "/api/v1/stats", nil), httptest.NewRecorder())
+	got, err := explain(hc, "500", &huma.ErrorModel{Status: 500, Detail: "sector 7"})
 	if err != nil || got != errInternal {
 		t.Errorf("got %v %v", got, err)
 	}

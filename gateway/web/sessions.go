@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/web/signin"
+	"github.com/sendgate/sendgate/store"
 	"go.uber.org/zap"
 )
 
@@ -102,6 +103,39 @@ func (s *Server) revokeSession(ctx context.Context, in *sessionInput) (*struct{}
 	}
 	s.actedOn(ctx, "revoke_session", found.User, zap.String("client", found.Address))
 	return nil, nil
+}
+
+// sweepPause is how often sessions are looked through for such as are over.
+const sweepPause = time.Minute
+
+// actorItself stands for sendgate in the audit log.
+const actorItself = "sendgate"
+
+// followSessions ends sessions that are over, until the context ends.
+func (s *Server) followSessions(ctx context.Context) error {
+	if s.desk == nil {
+		return nil
+	}
+	tick := time.NewTicker(sweepPause)
+	defer tick.Stop()
+	for {
+		s.sweepSessions()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// sweepSessions notes which sessions came to an end by themselves.
+func (s *Server) sweepSessions() {
+	for _, e := range s.desk.Sweep() {
+		s.log.Info("a session has ended", zap.String("user", e.User), zap.String("reason", e.Why))
+		s.writeAudit(store.AuditEntry{Act: actSessionEnded, Actor: actorItself, Object: e.User, Detail: auditDetail([]zap.Field{
+			zap.String("reason", e.Why), zap.Time("since", e.Created), zap.Time("last request", e.Seen), zap.String("client", e.Address),
+		})})
+	}
 }
 
 func (s *Server) getMe(ctx context.Context, _ *struct{}) (*meOutput, error) {

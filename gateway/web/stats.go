@@ -16,6 +16,7 @@ type Stats struct {
 	Labels       []LabelCount           `json:"labels" nullable:"false" doc:"recipients by label: all labels there are, in the same order each time"`
 	UnknownRatio float64                `json:"unknown_ratio" doc:"share of the recipients of whom it is not known what became of them, 0 to 1"`
 	Tracking     []Source               `json:"tracking" nullable:"false" doc:"how the logs are followed; empty when nothing is tracked"`
+	Bypass       *Bypass                `json:"bypass,omitempty" doc:"while the rules are bypassed"`
 }
 
 // A LabelCount is a label with the number of recipients that have it.
@@ -41,6 +42,9 @@ func (s *Server) getStats(_ context.Context, in *statsInput) (*statsOutput, erro
 	since := now.Add(-time.Duration(in.Hours) * time.Hour).Truncate(time.Hour)
 	out := &statsOutput{Stats{Since: since, Hours: in.Hours, States: map[policy.State]int64{}, Tracking: s.sources()}}
 	v := &out.Body
+	if b := s.bypass(); b.On {
+		v.Bypass = &b
+	}
 	byLabel := map[policy.Label]int64{}
 	for state, n := range s.journal.Counts(since, now) {
 		if n == 0 {

@@ -22,6 +22,7 @@ var stepNames = map[policy.Kind]policy.Label{
 	policy.NeverQueued:       {EN: "never queued by the mail server", ZH: "未进入邮件服务器队列"},
 	policy.RecallRequested:   {EN: "recall requested", ZH: "请求撤回"},
 	policy.RecallOutcome:     {EN: "result of the recall", ZH: "撤回结果"},
+	policy.Erased:            {EN: "a person was erased from it", ZH: "已清除个人数据"},
 	policy.Restored:          {EN: "put back into the mailbox", ZH: "已恢复到邮箱"},
 }
 
@@ -65,7 +66,7 @@ func why(e *policy.Event, by *policy.Finding) policy.Label {
 	switch {
 	case e.Kind == policy.Accepted:
 		return withinLimits(e.Findings)
-	case by != nil && by.Kind == kindSimilar:
+	case by != nil && by.Kind == policy.FoundSimilar:
 		return similarText(by)
 	case by != nil && by.Kind == kindAnomaly:
 		return by.Text()

@@ -88,7 +88,7 @@ func (r *rig) serverFor(j Journal) *Server {
 		Parts:  func() []Part { return r.parts },
 		Margin: func() time.Duration { return margin },
 		Now:    func() time.Time { return r.now },
-		Import: r.importer, Desk: r.desk,
+		Import: r.importer, Desk: r.desk, SignIns: r.signIns,
 	}
 	if r.tracking != nil {
 		needs.Tracking = func() []Source { return r.tracking }
@@ -199,6 +199,7 @@ type holder struct {
 	limit time.Duration   // longest hold; 0 has none
 
 	resent [][]int // recipients asked for
+	told   []string
 }
 
 func (h *holder) Release(ctx context.Context, id policy.ID, actor string) error {
@@ -286,6 +287,19 @@ func (h *holder) Cancel(ctx context.Context, id policy.ID, recipients []int, rea
 		{Kind: policy.Canceled, Time: h.now, Actor: actor, Recipients: taken, Reason: reason},
 	}})
 	return outcomes, err
+}
+
+// Return tells the senders of what it takes back, but for the null sender.
+func (h *holder) Return(ctx context.Context, id policy.ID, recipients []int, reason, actor string) ([]Outcome, Bounce, error) {
+	outcomes, err := h.Cancel(ctx, id, recipients, reason, actor)
+	m, _ := h.store.Message(id)
+	if err != nil || m.Envelope.Sender == "" {
+		return outcomes, BounceNone, err
+	}
+	h.mu.Lock()
+	h.told = append(h.told, id.String()+" "+reason)
+	h.mu.Unlock()
+	return outcomes, BounceSent, nil
 }
 
 // outcomeOf is what becomes of a recipient by a cancel: what is held is taken back.

@@ -6,7 +6,7 @@
 //	assets.go     static files under names that change with their content
 //	guard.go      header fields that keep a browser from doing what it should not
 //	templates/    layout.html is the frame; a page defines "title" and "main"; parts begin with "_"
-//	static/       app.css, app.js, and vendor/ with htmx, its SSE extension and uPlot
+//	static/       app.css, app.js, live.js (one connection for all tabs), and vendor/ with htmx, its SSE extension and uPlot
 //
 // It knows nothing of mail: package web hands it values, and templates name their fields.
 //

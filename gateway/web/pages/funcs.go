@@ -36,10 +36,19 @@ func (r *Renderer) funcs(lang string) template.FuncMap {
 		"dict":       dict,
 		"labelclass": labelClass,
 		"list":       func(v ...any) []any { return v },
+		"sum":        sum,
 		"add":        func(a, b int) int { return a + b },
 		"has":        func(s, prefix string) bool { return s == prefix || strings.HasPrefix(s, prefix+"/") },
 		"join":       func(s []string) string { return strings.Join(s, ", ") },
 	}
+}
+
+// sum adds sizes up.
+func sum(n ...int64) (total int64) {
+	for _, m := range n {
+		total += m
+	}
+	return total
 }
 
 // labelClass is the colour of a label of a state.

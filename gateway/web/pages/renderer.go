@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -27,7 +28,20 @@ type Frame struct {
 	Version  string
 	// Flash is said once, on top: what came of the act before.
 	Flash *Flash
-	Data  any
+	// Bypass and Draining stand on every page while the rules are bypassed, or the gateway is emptied.
+	Bypass   *Bypass
+	Draining bool
+	Data     any
+}
+
+// A Bypass is the banner about rules that are bypassed.
+type Bypass struct {
+	Until       time.Time
+	Left        time.Duration
+	Author      string // empty for who need not know, as Reason
+	Reason      string
+	Suspensions bool
+	MayEnd      bool
 }
 
 // A Flash says what came of an act.

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 )
@@ -53,18 +55,20 @@ type Desk struct {
 	now     func() time.Time
 	log     *zap.Logger
 	conf    atomic.Pointer[Config]
+	signIns *prometheus.CounterVec
 
 	users  sync.Mutex // changes of users
 	linked sync.Mutex // the use of a set-up link
 
 	mu       sync.Mutex
 	sessions map[string]*Session
+	ended    []Ending                 // since the last Sweep
 	tries    map[string]*rate.Limiter // by name, and by address
 }
 
 // New reads the sessions of before.
 func New(c Config, store Store, checker Checker, now func() time.Time, log *zap.Logger) (*Desk, error) {
-	d := &Desk{store: store, checker: checker, now: now, log: log, sessions: map[string]*Session{}, tries: map[string]*rate.Limiter{}}
+	d := &Desk{store: store, checker: checker, now: now, log: log, signIns: newSignIns(), sessions: map[string]*Session{}, tries: map[string]*rate.Limiter{}}
 	d.conf.Store(&c)
 	return d, d.load()
 }
@@ -75,8 +79,11 @@ func (d *Desk) Reload(c Config) { d.conf.Store(&c) }
 func (d *Desk) config() *Config { return d.conf.Load() }
 
 // SignIn checks a name and a password, local users first, and begins a session.
-func (d *Desk) SignIn(w http.ResponseWriter, r *http.Request, name, password string) (*Session, error) {
-	if !d.mayTry("name "+fold(name)) || !d.mayTry("client "+network(clientOf(r))) {
+func (d *Desk) SignIn(w http.ResponseWriter, r *http.Request, name, password string) (begun *Session, err error) {
+	defer func() { d.count(byPassword, err) }()
+	began := d.now().UTC()
+	// The client first: else whoever has no more tries could still make us forget, by many names, who has none.
+	if !d.mayTry("client "+network(clientOf(r))) || !d.mayTry(nameKey(d.login(name))) {
 		d.log.Warn("sign-in refused: too many tries", zap.String("user", name), zap.String("client", clientOf(r)))
 		return nil, ErrTooOften
 	}
@@ -86,7 +93,14 @@ func (d *Desk) SignIn(w http.ResponseWriter, r *http.Request, name, password str
 		return nil, err
 	}
 	d.log.Info("signed in", zap.String("user", s.User), zap.String("kind", s.Kind), zap.String("role", s.Role), zap.String("client", clientOf(r)))
+	s.Created = began // what has changed of the user since then ends the session, see stillHolds
 	return d.begin(w, r, *s)
+}
+
+// nameKey is what tries of a name are counted for. A name can be as long as a request.
+func nameKey(login string) string {
+	sum := sha256.Sum256([]byte(fold(login)))
+	return "name " + string(sum[:])
 }
 
 // check finds out whose name and password these are.
@@ -107,6 +121,7 @@ func (d *Desk) check(ctx context.Context, name, password string) (*Session, erro
 		verify(password, decoy)
 		return nil, ErrWrong
 	}
+	name = d.login(name)
 	err = d.checker.Check(ctx, name, password)
 	switch {
 	case errors.Is(err, ErrWrong):
@@ -116,6 +131,14 @@ func (d *Desk) check(ctx context.Context, name, password string) (*Session, erro
 	}
 	identity, role := d.checker.Who(name)
 	return &Session{User: fold(name), Kind: Mail, Role: role, Identity: identity}, nil
+}
+
+// login completes the name of a mail user who has left out the domain.
+func (d *Desk) login(name string) string {
+	if domain := d.config().DefaultDomain; domain != "" && !strings.Contains(name, "@") {
+		return strings.TrimSpace(name) + "@" + domain
+	}
+	return name
 }
 
 // unfit reports what is nobody's name or password: nothing is hashed for it, and no server asked. The mail

@@ -46,12 +46,19 @@ func (d *Desk) Leave(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	state, nonce, proof := rand.Text(), rand.Text(), oauth2.GenerateVerifier()
-	http.SetCookie(w, &http.Cookie{
-		Name: oidcCookie, Value: state + "." + nonce + "." + proof, Path: "/oidc/", MaxAge: int(oidcFor / time.Second),
-		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
-	})
+	http.SetCookie(w, journey(r, state+"."+nonce+"."+proof, int(oidcFor/time.Second)))
 	http.Redirect(w, r, client.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(proof)), http.StatusFound)
 	return nil
+}
+
+// journey is the cookie of who is on the way to the provider and back. Whoever could plant it would sign others in as
+// somebody else: over TLS it is this host's alone, and such a cookie has no path.
+func journey(r *http.Request, value string, age int) *http.Cookie {
+	c := cookie(r, oidcCookie, value, age)
+	if r.TLS == nil {
+		c.Path = "/oidc/"
+	}
+	return c
 }
 
 // provider asks for the provider's keys and addresses.
@@ -69,17 +76,18 @@ func (d *Desk) provider(ctx context.Context) (*oidc.Provider, *oauth2.Config, er
 	}
 	return p, &oauth2.Config{
 		ClientID: c.ClientID, ClientSecret: strings.TrimSpace(string(secret)), Endpoint: p.Endpoint(),
-		RedirectURL: strings.TrimRight(c.URL, "/") + "/oidc/back", Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
+		RedirectURL: strings.TrimRight(d.config().URL, "/") + "/oidc/back", Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
 	}, nil
 }
 
 // Back takes a browser that comes from the provider, and begins a session.
-func (d *Desk) Back(w http.ResponseWriter, r *http.Request) (*Session, error) {
-	begun, err := r.Cookie(oidcCookie)
+func (d *Desk) Back(w http.ResponseWriter, r *http.Request) (session *Session, err error) {
+	defer func() { d.count(bySSO, err) }()
+	begun, err := r.Cookie(nameFor(r, oidcCookie))
 	if err != nil {
 		return nil, ErrExpired
 	}
-	http.SetCookie(w, &http.Cookie{Name: oidcCookie, Path: "/oidc/", MaxAge: -1})
+	http.SetCookie(w, journey(r, "", -1))
 	parts := strings.Split(begun.Value, ".")
 	if len(parts) != 3 || subtle.ConstantTimeCompare([]byte(parts[0]), []byte(r.URL.Query().Get("state"))) != 1 {
 		return nil, ErrExpired

@@ -112,7 +112,7 @@ func (p *provider) sign(claims map[string]any) string {
 // use has a world ask the provider.
 func (p *provider) use(w *world, secretFile string) {
 	c := DefaultConfig()
-	c.OIDC.Issuer, c.OIDC.ClientID, c.OIDC.SecretFile, c.OIDC.URL = p.URL, "sendgate", secretFile, "https://gw.corp.example/"
+	c.OIDC.Issuer, c.OIDC.ClientID, c.OIDC.SecretFile, c.URL = p.URL, "sendgate", secretFile, "https://gw.corp.example/"
 	c.OIDC.Roles = map[string]string{"mail-admins": "admin", "staff": "user"}
 	w.desk.Reload(c)
 }
@@ -261,5 +261,36 @@ func TestTheLibraryChecksNoNonce(t *testing.T) {
 	raw := p.sign(map[string]any{"iss": p.URL, "aud": "sendgate", "sub": "42", "nonce": "any", "exp": time.Now().Add(time.Minute).Unix()})
 	if id, err := found.Verifier(&oidc.Config{ClientID: "sendgate"}).Verify(t.Context(), raw); err != nil || !strings.EqualFold(id.Nonce, "any") {
 		t.Errorf("%+v, %v", id, err)
+	}
+}
+
+// Over TLS a cookie that somebody on the way has planted is not that of who has left for the provider.
+func TestTheWayToTheProviderOverTLSIsThisHostsAlone(t *testing.T) {
+	w, p := newWorld(t, mailServer{}), newProvider(t)
+	secret := t.TempDir() + "/secret"
+	writeFile(t, secret, "hush")
+	p.use(w, secret)
+	out := httptest.NewRecorder()
+	if err := w.desk.Leave(out, httptest.NewRequest(http.MethodGet, "https://gw.corp.example/oidc/leave", nil)); err != nil {
+		t.Fatal(err)
+	}
+	own := out.Result().Cookies()[0]
+	if own.Name != "__Host-sendgate_oidc" || !own.Secure || !own.HttpOnly || own.Path != "/" || own.Domain != "" {
+		t.Fatalf("the cookie is %+v", own)
+	}
+	planted := *own
+	planted.Name = "sendgate_oidc"
+	code, state := p.consent(out.Result().Header.Get("Location"))
+	for _, c := range []*http.Cookie{&planted, own} {
+		r := httptest.NewRequest(http.MethodGet, "https://gw.corp.example/oidc/back?"+url.Values{"code": {code}, "state": {state}}.Encode(), nil)
+		r.AddCookie(c)
+		back := httptest.NewRecorder()
+		_, err := w.desk.Back(back, r)
+		if c == own && err != nil || c != own && !errors.Is(err, ErrExpired) {
+			t.Errorf("with %s: %v", c.Name, err)
+		}
+		if gone := back.Result().Cookies(); c == own && (gone[0].Name != own.Name || gone[0].MaxAge >= 0 || gone[0].Path != "/") {
+			t.Errorf("after it: %+v", gone)
+		}
 	}
 }

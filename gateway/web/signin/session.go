@@ -37,8 +37,10 @@ const (
 const (
 	sessionPrefix = "session/"
 	cookieName    = "sendgate_session"
-	tokenSize     = 32
-	maxAgent      = 200
+	// ownHost begins the names of cookies over TLS: browsers keep others than this very host from setting such.
+	ownHost   = "__Host-"
+	tokenSize = 32
+	maxAgent  = 200
 	// seenPause is how much older a session's last use may be in the store.
 	seenPause = time.Minute
 )
@@ -49,7 +51,10 @@ func (d *Desk) begin(w http.ResponseWriter, r *http.Request, s Session) (*Sessio
 	rand.Read(raw) // never fails (crypto/rand)
 	token := base64.RawURLEncoding.EncodeToString(raw)
 	now := d.now().UTC()
-	s.ID, s.Created, s.Seen = sessionID(token), now, now
+	if s.Created.IsZero() {
+		s.Created = now
+	}
+	s.ID, s.Seen = sessionID(token), now
 	s.Address, s.Agent = clientOf(r), r.UserAgent()
 	if len(s.Agent) > maxAgent {
 		s.Agent = s.Agent[:maxAgent]
@@ -60,13 +65,22 @@ func (d *Desk) begin(w http.ResponseWriter, r *http.Request, s Session) (*Sessio
 	d.mu.Lock()
 	d.sessions[s.ID] = &s
 	d.mu.Unlock()
-	http.SetCookie(w, d.cookie(r, token, int(d.config().Longest/time.Second)))
+	http.SetCookie(w, cookie(r, cookieName, token, int(d.config().Longest/time.Second)))
 	return &s, nil
 }
 
-func (d *Desk) cookie(r *http.Request, value string, age int) *http.Cookie {
+// nameFor is the name of a cookie of a request. One that came over TLS never believes the other cookie, which
+// anybody on the way of a request in clear text can plant.
+func nameFor(r *http.Request, name string) string {
+	if r.TLS != nil {
+		return ownHost + name
+	}
+	return name
+}
+
+func cookie(r *http.Request, name, value string, age int) *http.Cookie {
 	return &http.Cookie{
-		Name: cookieName, Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+		Name: nameFor(r, name), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
 	}
 }
 
@@ -86,7 +100,7 @@ func (d *Desk) keepSession(s *Session) error {
 
 // Session finds who makes a request; nil for nobody.
 func (d *Desk) Session(r *http.Request) *Session {
-	c, err := r.Cookie(cookieName)
+	c, err := r.Cookie(nameFor(r, cookieName))
 	if err != nil || len(c.Value) > 2*tokenSize {
 		return nil
 	}
@@ -101,8 +115,8 @@ func (d *Desk) Session(r *http.Request) *Session {
 	d.mu.Lock()
 	s := *known
 	d.mu.Unlock()
-	if d.over(&s, now) || !d.stillHolds(&s) {
-		_ = d.Revoke(id) // it is over, whether or not the store can note it
+	if why := d.whyOver(&s, now); why != "" {
+		d.expire(&s, why)
 		return nil
 	}
 	if now.Sub(s.Seen) >= seenPause {
@@ -112,15 +126,21 @@ func (d *Desk) Session(r *http.Request) *Session {
 			d.sessions[id] = &s
 		}
 		d.mu.Unlock()
-		_ = d.keepSession(&s) // what is lost is that it was used within the last minute
+		d.keepSeen(&s)
 	}
 	return &s
 }
 
-// over reports whether a session has come to one of its ends.
-func (d *Desk) over(s *Session, now time.Time) bool {
-	c := d.config()
-	return now.Sub(s.Seen) > c.Idle || now.Sub(s.Created) > c.Longest
+// keepSeen writes down that a session was used: what is lost otherwise is that this was within the last minute. One that
+// was ended meanwhile must not come back from the store after a restart.
+func (d *Desk) keepSeen(s *Session) {
+	_ = d.keepSession(s)
+	d.mu.Lock()
+	ended := d.sessions[s.ID] == nil
+	d.mu.Unlock()
+	if ended {
+		_ = d.store.Drop(sessionPrefix + s.ID) // as Revoke does
+	}
 }
 
 // stillHolds reports whether a user still is and may what holds for the session.
@@ -139,7 +159,7 @@ func (d *Desk) stillHolds(s *Session) bool {
 	if err != nil {
 		return !errors.Is(err, ErrNoUser) // a store that cannot be read ends nobody's session
 	}
-	return !u.Disabled && !u.Changed.After(s.Created)
+	return !u.Disabled && !u.Changed.After(s.Created) && u.Role == s.Role && slices.Equal(u.Domains, s.Domains)
 }
 
 // Sessions lists those that are open, the latest used first: everybody's for nil, else those of the same user.
@@ -148,7 +168,7 @@ func (d *Desk) Sessions(of *Session) (list []Session) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.sessions {
-		if (of == nil || s.SameUser(of)) && !d.over(s, now) {
+		if (of == nil || s.SameUser(of)) && d.pastEnd(s, now) == "" {
 			list = append(list, *s)
 		}
 	}
@@ -169,7 +189,7 @@ func (d *Desk) Find(id string) *Session {
 	now := d.now().UTC()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if s := d.sessions[id]; s != nil && !d.over(s, now) {
+	if s := d.sessions[id]; s != nil && d.pastEnd(s, now) == "" {
 		found := *s
 		return &found
 	}
@@ -186,13 +206,13 @@ func (d *Desk) Revoke(id string) error {
 
 // SignOut ends the session of a request and removes its cookie.
 func (d *Desk) SignOut(w http.ResponseWriter, r *http.Request) {
-	if c, err := r.Cookie(cookieName); err == nil {
+	if c, err := r.Cookie(nameFor(r, cookieName)); err == nil {
 		_ = d.Revoke(sessionID(c.Value)) // gone from memory in any case
 	}
-	http.SetCookie(w, d.cookie(r, "", -1))
+	http.SetCookie(w, cookie(r, cookieName, "", -1))
 }
 
-// load reads the sessions that an earlier process kept, and drops those that are over.
+// load reads the sessions that an earlier process kept, and ends those that are over.
 func (d *Desk) load() error {
 	names, err := d.store.KeptNames(sessionPrefix)
 	if err != nil {
@@ -205,13 +225,16 @@ func (d *Desk) load() error {
 			return err
 		}
 		s := &Session{ID: strings.TrimPrefix(name, sessionPrefix)}
-		if json.Unmarshal(data, s) != nil || d.over(s, now) {
+		if json.Unmarshal(data, s) != nil {
 			if err := d.store.Drop(name); err != nil {
 				return err
 			}
 			continue
 		}
 		d.sessions[s.ID] = s
+		if why := d.pastEnd(s, now); why != "" {
+			d.expire(s, why)
+		}
 	}
 	return nil
 }

@@ -348,17 +348,52 @@ func TestConfigFaults(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	c = Config{Idle: time.Second, Longest: 1000 * 24 * time.Hour, OIDC: OIDC{Issuer: "http://evil.example", URL: "x", Roles: map[string]string{"g": "king"}}}
+	c = Config{
+		URL: "gw.corp.example", DefaultDomain: "@corp.example", MailSignIn: MailSignIn{By: "ldap"},
+		Idle: time.Second, Longest: 1000 * 24 * time.Hour, OIDC: OIDC{Issuer: "http://evil.example", Roles: map[string]string{"g": "king"}},
+	}
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("no fault")
 	}
+	c.URL, c.MailSignIn = "", MailSignIn{By: ByIMAP, IMAP: IMAP{Address: "imap.corp.example", TLS: "ssl"}}
+	err = errors.Join(err, c.Validate())
+	c.MailSignIn.IMAP = IMAP{Address: "imap.corp.example:143", TLS: "none"}
+	err = errors.Join(err, c.Validate())
 	for _, want := range []string{
-		"session_idle", "at most 2160h (90 days)", "oidc.issuer", "oidc.url", "write it as https://host/path",
+		"session_idle", "at most 2160h (90 days)", "oidc.issuer", "write it as https://host/path",
 		"the provider knows sendgate under a client id", "oidc.roles.g: king: not a role: use admin, operator, auditor or user",
+		"url: gw.corp.example: write it as https://host, the address that people open; http:// is for 127.0.0.1 and localhost",
+		"url: single sign-on needs the address of the dashboard, to which the provider sends people back",
+		"default_domain: @corp.example: write a domain, such as corp.example",
+		"mail_sign_in.by: ldap: use smtp (the upstream is asked) or imap",
+		"mail_sign_in.imap.address: imap.corp.example: write it as host:port, such as imap.corp.example:143",
+		"mail_sign_in.imap.tls: ssl: use starttls, implicit or none",
+		"mail_sign_in.imap.tls: none: passwords are not sent in clear text to another machine: use starttls or implicit",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
+func TestWhatIsAConfigurationInOrder(t *testing.T) {
+	for outcome, change := range map[string]func(*Config){
+		"behind a proxy":   func(c *Config) { c.URL = "https://mail-gw.corp.example" },
+		"on this machine":  func(c *Config) { c.URL = "http://127.0.0.1:8025" },
+		"a default domain": func(c *Config) { c.DefaultDomain = "Corp.example" },
+		"IMAP with STARTTLS": func(c *Config) {
+			c.MailSignIn = MailSignIn{ByIMAP, IMAP{Address: "imap.corp.example:143", TLS: "starttls"}}
+		},
+		"IMAP with TLS": func(c *Config) {
+			c.MailSignIn = MailSignIn{ByIMAP, IMAP{Address: "[2001:db8::1]:993", TLS: "implicit"}}
+		},
+		"IMAP on this machine":  func(c *Config) { c.MailSignIn = MailSignIn{ByIMAP, IMAP{Address: "127.0.0.1:143", TLS: "none"}} },
+		"IMAP that is not used": func(c *Config) { c.MailSignIn = MailSignIn{By: BySMTP, IMAP: IMAP{TLS: "ssl"}} },
+	} {
+		c := DefaultConfig()
+		if change(&c); c.Validate() != nil {
+			t.Errorf("%s: %v", outcome, c.Validate())
 		}
 	}
 }

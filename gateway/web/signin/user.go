@@ -95,7 +95,7 @@ func (d *Desk) Provide(name, password, role string) error {
 
 // ChangePassword changes a local user's own password, for who knows the one so far. Sessions from before end.
 func (d *Desk) ChangePassword(name, password, next string) error {
-	if !d.mayTry("name " + fold(name)) {
+	if !d.mayTry(nameKey(d.login(name))) {
 		return ErrTooOften
 	}
 	u, err := d.user(name)

@@ -110,11 +110,44 @@
     if (list && !form.querySelector("tbody input:checked")) htmx.ajax("GET", location.href, { target: list, select: "#" + list.id, swap: "outerHTML" });
   });
 
+  // All tabs share one connection, which a worker holds (live.js). Where there is no such worker, each has its own.
+  function share(script) {
+    if (!script || typeof SharedWorker === "undefined" || typeof htmx === "undefined") return;
+    const own = (url) => new EventSource(url, { withCredentials: true });
+    const sources = new Set(), alone = new Set();
+    let worker;
+    try { worker = new SharedWorker(script, { name: "sendgate" }); } catch { return; }
+    const say = () => worker.port.postMessage({ want: [...new Set([...sources].map((s) => s.url))] });
+    const drop = (s) => { s.close(); if (s.onerror) s.onerror(new Event("error")); };
+    // What htmx takes for an EventSource.
+    class Shared extends EventTarget {
+      constructor(url) { super(); this.url = url; this.readyState = EventSource.CONNECTING; sources.add(this); say(); }
+      close() { this.readyState = EventSource.CLOSED; if (sources.delete(this)) say(); }
+    }
+    worker.port.onmessage = ({ data: m }) => {
+      if (m.kind === "alone") alone.add(m.url);
+      for (const s of [...sources]) {
+        if (m.kind === "open") { s.readyState = EventSource.OPEN; if (s.onopen) s.onopen(new Event("open")); }
+        else if (m.kind === "error") { s.readyState = EventSource.CONNECTING; if (s.onerror) s.onerror(new Event("error")); }
+        else if (m.kind === "closed" || (m.kind === "alone" && s.url === m.url)) drop(s);
+        else if (m.url === s.url) s.dispatchEvent(new MessageEvent(m.name, { data: m.data }));
+      }
+    };
+    worker.onerror = () => { htmx.createEventSource = own; [...sources].forEach(drop); };
+    htmx.createEventSource = (url) => (alone.has(url) ? own(url) : new Shared(url));
+    setInterval(say, 20000);
+    addEventListener("pagehide", () => worker.port.postMessage({ want: [] }));
+    addEventListener("pageshow", (ev) => { if (ev.persisted) say(); });
+  }
+  share(document.currentScript.dataset.live);
+
   function live(on) { for (const e of document.querySelectorAll(".live")) e.classList.toggle("on", on); }
   document.addEventListener("htmx:sseOpen", () => live(true));
   document.addEventListener("htmx:sseError", () => live(false));
+  // What was swapped in has the server's times for a moment, until htmx settles it: not for the eye.
+  document.addEventListener("htmx:afterSwap", (ev) => times(ev.target.parentElement || document));
   document.addEventListener("htmx:load", (ev) => { times(ev.target.parentElement || document); charts(ev.target.parentElement || document); picks(ev.target); });
-  document.addEventListener("DOMContentLoaded", () => { times(document); charts(document); picks(document); });
+  document.addEventListener("DOMContentLoaded", () => { for (const e of document.querySelectorAll(".tabs [aria-current]")) e.parentElement.scrollLeft = e.offsetLeft + e.offsetWidth - e.parentElement.offsetLeft - e.parentElement.clientWidth; times(document); charts(document); picks(document); });
   let resized;
   window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => charts(document), 150); });
   setInterval(() => { for (const e of document.querySelectorAll('time[data-form="ago"]')) e.textContent = ago(new Date(e.dateTime)); }, 10000);

@@ -1,0 +1,117 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sendgate/sendgate/policy"
+)
+
+// signIns are those of alice; who "broken" is cannot be read.
+func (r *rig) signIns(_ context.Context, identity string) ([]policy.Event, error) {
+	at := func(hours int) time.Time { return r.now.Add(-time.Duration(hours) * time.Hour) }
+	switch identity {
+	case "alice@corp.example":
+		return []policy.Event{
+			{Kind: policy.Login, Time: at(1), Subject: identity, Evidence: "192.0.2.8", Mechanism: "PLAIN", Program: "laptop<script>alert(1)</script>"},
+			{Kind: policy.Login, Time: at(2), Subject: identity, Evidence: "2001:db8::7", Mechanism: "LOGIN"},
+			{Kind: policy.Login, Time: at(3), Subject: identity, Evidence: "203.0.113.9", Program: "ylmf-pc", Reply: "535 5.7.8 authentication failed"},
+			{Kind: policy.Login, Time: at(4), Subject: identity, Evidence: "192.0.2.7", Mechanism: "PLAIN", Program: "laptop"},
+		}, nil
+	case "broken@corp.example":
+		return nil, errors.New("the disk is gone")
+	}
+	return nil, nil
+}
+
+func TestOwnSignInsAndLimits(t *testing.T) {
+	c := newCrew(t)
+	var got struct {
+		SignIns []SignIn `json:"sign_ins"`
+	}
+	w := c.request('U', "GET", "/api/v1/me/sign-ins", "")
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	want := []SignIn{
+		{c.now.Add(-1 * time.Hour), "192.0.2.8", "192.0.2.0/24", "PLAIN", "laptop<script>alert(1)</script>", false, "", true},
+		{c.now.Add(-2 * time.Hour), "2001:db8::7", "2001:db8::/48", "LOGIN", "", false, "", false},
+		{c.now.Add(-3 * time.Hour), "203.0.113.9", "203.0.113.0/24", "", "ylmf-pc", true, "535 5.7.8 authentication failed", false},
+		{c.now.Add(-4 * time.Hour), "192.0.2.7", "192.0.2.0/24", "PLAIN", "laptop", false, "", false},
+	}
+	if len(got.SignIns) != len(want) {
+		t.Fatalf("%+v", got)
+	}
+	for i := range want {
+		if got.SignIns[i] != want[i] {
+			t.Errorf("%d: %+v, want %+v", i, got.SignIns[i], want[i])
+		}
+	}
+	var limits MyLimits
+	w = c.request('U', "GET", "/api/v1/me/limits", "")
+	if err := json.Unmarshal(w.Body.Bytes(), &limits); err != nil || limits.Suspended || strings.Contains(w.Body.String(), "bob@") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := c.request('D', "GET", "/api/v1/senders/alice%40corp.example/sign-ins", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "203.0.113.9") {
+		t.Errorf("for an administrator of the domain: %d %s", w.Code, w.Body)
+	}
+	if w := c.request('A', "GET", "/api/v1/senders/broken%40corp.example/sign-ins", ""); w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "disk") {
+		t.Errorf("what cannot be read: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestTokensSayWhenTheyWereUsed(t *testing.T) {
+	d := newDash(t)
+	d.as("admin").sees("/settings/tokens", "api:operator", "not since the start")
+	if w := d.ask(d.server, "secret-operator", "GET", "/api/v1/messages", ""); w.Code != http.StatusOK {
+		t.Fatal(w.Code)
+	}
+	w := d.ask(d.server, "secret-admin", "GET", "/api/v1/tokens", "")
+	var got struct{ Tokens []KnownToken }
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	for _, one := range got.Tokens {
+		used[one.Name] = one.Used.Equal(d.now) && strings.HasPrefix(one.Client, "192.0.2.1:")
+	}
+	if len(used) != 4 || !used["operator"] || !used["admin"] || used["auditor"] || used["user"] {
+		t.Errorf("%s", w.Body)
+	}
+}
+
+func TestNetworksOfSignIns(t *testing.T) {
+	for address, want := range map[string]string{"::ffff:192.0.2.7": "192.0.2.0/24", "fe80::1%eth0": "fe80::/48", "nonsense": "nonsense", "": ""} {
+		if got := networkOf(address); got != want {
+			t.Errorf("%q: %q", address, got)
+		}
+	}
+}
+
+func TestTheAccountOfSomebodyWithMail(t *testing.T) {
+	d := newDash(t)
+	u := d.as("user")
+	d.limits.usage = append(d.limits.usage, policy.Finding{
+		Rule: "external-hour", Key: "user@corp.example", Used: 100, Limit: 100, Window: time.Hour, Exceeded: true, Next: d.now.Add(20 * time.Minute), Unit: policy.ExternalRecipients,
+	})
+	u.sees("/account", "Your limits", "100 of 100", "external-hour", "No sign-in was seen in the last 30 days.", "mailbox")
+	u.language = "zh-CN"
+	u.sees("/account", "我的发信限额", "每小时", "何时可再发", "最近 30 天没有登录记录。")
+	if _, page := d.as("admin").get("/account"); strings.Contains(page, "Your limits") {
+		t.Error("who has no mail has limits")
+	}
+	a := d.as("")
+	if status, page := a.post("/sign-in", "/sign-in", "name", "alice", "password", password); status != http.StatusOK {
+		t.Fatalf("%d %s", status, inner(page))
+	}
+	a.sees("/account", "203.0.113.9", "refused", "192.0.2.0/24", "signed in, new place", "ylmf-pc", "You have sent nothing lately that counts.")
+	_, page := a.get("/account")
+	harmless(t, page)
+	a.language = "zh-CN"
+	a.sees("/account", "发信登录记录", "被拒绝", "成功，新地点")
+}
