@@ -33,6 +33,7 @@ type alerts struct {
 	reserve  int64 // MiB
 	log      *zap.Logger
 	low      bool
+	early    store.Early          // that was told
 	gaps     map[string]time.Time // the newest gap of a source that was told
 }
 
@@ -46,10 +47,27 @@ func openAlerts(cfg *Config, people alert.People, journal *store.Store, t *track
 	if err != nil {
 		return nil, err
 	}
+	feed, err := alertFeed(desk, journal)
+	if err != nil {
+		return nil, fmt.Errorf("notices: %w", err)
+	}
 	return &alerts{
-		Desk: desk, hooks: hooks, feed: journal.Subscribe(desk.Begin(journal.LastBatch())), store: journal, tracking: t, reserve: cfg.Store.MinFree,
+		Desk: desk, hooks: hooks, feed: feed, store: journal, tracking: t, reserve: cfg.Store.MinFree,
 		log: log, gaps: map[string]time.Time{},
 	}, nil
+}
+
+// alertFeed begins where a desk is, and for one without a mark with what a restore has put up.
+func alertFeed(desk *alert.Desk, journal *store.Store) (*store.Subscription, error) {
+	last := journal.LastBatch()
+	anew, err := journal.Restored()
+	if err != nil {
+		return nil, err
+	}
+	if anew == 0 {
+		anew = last
+	}
+	return subscribeFrom(journal, desk.Begin(last, anew))
 }
 
 func alertSettings(cfg *Config) alert.Settings {
@@ -84,6 +102,7 @@ func (a *alerts) watch(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			a.watchDisk(now)
+			a.watchBound(now)
 			a.watchTracking(now)
 		}
 	}
@@ -103,6 +122,33 @@ func (a *alerts) watchDisk(now time.Time) {
 			ZH: fmt.Sprintf("数据目录剩余 %d MiB；低于 %d MiB 时将不再接收邮件", free, a.reserve),
 		},
 	})
+}
+
+// watchBound tells when something was deleted before its time because the journal has a bound.
+func (a *alerts) watchBound(now time.Time) {
+	u, err := a.store.Usage()
+	if err != nil || u.Early == a.early {
+		return
+	}
+	a.early = u.Early
+	o := alert.Occurrence{Kind: alert.StoreBounded, Subject: "store", Time: now, Text: boundText(&u)}
+	if u.Early.Over {
+		o.Severity = alert.Critical
+	}
+	a.Raise(o)
+}
+
+func boundText(u *store.Usage) policy.Label {
+	e := &u.Early
+	l := policy.Label{
+		EN: fmt.Sprintf("%d MiB are used, %d MiB are allowed. Since the start %d bodies and %d messages were deleted before their time", u.Total>>20, u.MaxSize>>20, e.Bodies, e.Messages),
+		ZH: fmt.Sprintf("已用 %d MiB，上限 %d MiB。启动以来提前删除了 %d 封邮件的原文和 %d 封邮件的全部记录", u.Total>>20, u.MaxSize>>20, e.Bodies, e.Messages),
+	}
+	if e.Over {
+		l.EN += "; nothing is left that may be deleted, and the store goes on growing"
+		l.ZH += "；已没有可以删除的内容，存储仍会继续增长"
+	}
+	return l
 }
 
 func (a *alerts) watchTracking(now time.Time) {

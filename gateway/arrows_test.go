@@ -86,6 +86,7 @@ func layer(path string) int {
 	case rel == "store" || strings.HasPrefix(rel, "store/"):
 		return 2
 	case rel == "gateway/shell", // the listener around both protocol libraries
+		rel == "gateway/postconf",                                            // how doctor and setup read a Postfix
 		rel == "gateway/mailbox", strings.HasPrefix(rel, "gateway/mailbox/"): // what recall acts on
 		return 3
 	case strings.HasPrefix(rel, "gateway/"):

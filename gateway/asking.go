@@ -83,7 +83,7 @@ func (a *asking) Reload(terms askTerms) { a.terms.Store(&terms) }
 
 // openAsking puts an asking before the rules. head is as in askNeeds.
 func (g *Gateway) openAsking(cfg *Config, reports *recallReporter, head func(*policy.Submission) []byte) *asking {
-	return newAsking(g.limits, askTermsOf(cfg), askNeeds{
+	return newAsking(watching{g.limits, g.bypass}, askTermsOf(cfg), askNeeds{
 		Journal: g.store, Recalls: g.recalls, Head: head, Link: reports.links.URL, Log: g.log.Named("recall"),
 		Mail: func(ctx context.Context, language string, id policy.ID, to policy.Address, n webhook.Notice) error {
 			return reports.mailer.In(language).Mail(ctx, id, []policy.Address{to}, n)

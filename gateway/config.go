@@ -13,8 +13,10 @@ import (
 	"github.com/sendgate/sendgate/gateway/domain"
 	"github.com/sendgate/sendgate/gateway/hold"
 	"github.com/sendgate/sendgate/gateway/mailbox"
+	"github.com/sendgate/sendgate/gateway/maillog"
 	"github.com/sendgate/sendgate/gateway/milter"
 	"github.com/sendgate/sendgate/gateway/notify"
+	"github.com/sendgate/sendgate/gateway/notify/webhook"
 	"github.com/sendgate/sendgate/gateway/postfix"
 	"github.com/sendgate/sendgate/gateway/recall"
 	"github.com/sendgate/sendgate/gateway/relay"
@@ -31,31 +33,34 @@ import (
 // Config is the whole configuration; each part owns its own section.
 type Config struct {
 	// Hostname names this gateway in greetings, Received lines and DSNs.
-	Hostname   string            `yaml:"hostname"`
-	Store      store.Config      `yaml:"store"`
-	Relay      relay.Config      `yaml:"relay"`
-	Upstreams  []upstream.Config `yaml:"upstreams"`
-	Milter     milter.Config     `yaml:"milter"`
-	Postfix    postfix.Config    `yaml:"postfix"`
-	Delivery   hold.Config       `yaml:"delivery"`
-	Track      track.Config      `yaml:"track"`
-	Policy     policy.Config     `yaml:"policy"`
-	Domains    domain.Config     `yaml:"domains"`
-	Similar    similar.Config    `yaml:"similar"`
-	Anomaly    anomaly.Config    `yaml:"anomaly"`
-	Recall     recall.Config     `yaml:"recall"`
-	Mailboxes  []mailbox.Config  `yaml:"mailboxes"`
-	Notices    notify.Config     `yaml:"notices"`
-	Identities []policy.Identity `yaml:"identities"`
-	API        web.Config        `yaml:"api"`
-	Dashboard  signin.Config     `yaml:"dashboard"`
-	Log        LogConfig         `yaml:"log"`
+	Hostname   string                     `yaml:"hostname"`
+	Store      store.Config               `yaml:"store"`
+	Relay      relay.Config               `yaml:"relay"`
+	Upstreams  []upstream.Config          `yaml:"upstreams"`
+	Milter     milter.Config              `yaml:"milter"`
+	Postfix    postfix.Config             `yaml:"postfix"`
+	Delivery   hold.Config                `yaml:"delivery"`
+	Track      track.Config               `yaml:"track"`
+	Policy     policy.Config              `yaml:"policy"`
+	Domains    domain.Config              `yaml:"domains"`
+	Similar    similar.Config             `yaml:"similar"`
+	Anomaly    anomaly.Config             `yaml:"anomaly"`
+	Recall     recall.Config              `yaml:"recall"`
+	Mailboxes  []mailbox.Config           `yaml:"mailboxes"`
+	Notices    notify.Config              `yaml:"notices"`
+	Webhooks   []webhook.SubscriberConfig `yaml:"webhooks"`
+	Identities []policy.Identity          `yaml:"identities"`
+	API        web.Config                 `yaml:"api"`
+	Dashboard  signin.Config              `yaml:"dashboard"`
+	Log        LogConfig                  `yaml:"log"`
 }
 
 // LogConfig says how much is logged, and in which form.
 type LogConfig struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
 	Format string `yaml:"format"` // json or console
+	// Mail says where the mail log is written.
+	Mail maillog.Config `yaml:"mail"`
 }
 
 // DefaultConfig is what holds for every key that the file leaves out.
@@ -80,7 +85,7 @@ func DefaultConfig() Config {
 		Notices:   notify.DefaultConfig(),
 		API:       web.DefaultConfig(),
 		Dashboard: signin.DefaultConfig(),
-		Log:       LogConfig{Level: "info", Format: "json"},
+		Log:       LogConfig{Level: "info", Format: "json", Mail: maillog.DefaultConfig()},
 	}
 }
 
@@ -118,6 +123,7 @@ func (c *Config) Validate() error {
 	faults.In("anomaly", c.Anomaly.Validate())
 	c.validateRecalls(&faults)
 	faults.In("notices", c.Notices.Validate())
+	faults.In("webhooks", webhook.ValidateSubscribers(c.Webhooks))
 	faults.In("api", c.API.Validate())
 	faults.In("dashboard", c.Dashboard.Validate())
 	_, err := policy.NewDirectory(c.Identities)
@@ -133,6 +139,7 @@ func (c *Config) Validate() error {
 	if !slices.Contains([]string{"json", "console"}, c.Log.Format) {
 		faults.Add("log.format", c.Log.Format, "must be json or console")
 	}
+	faults.In("log.mail", c.Log.Mail.Validate())
 	return faults.Err()
 }
 
@@ -224,10 +231,12 @@ func restartKeys(old, now *Config) (keys []string) {
 		"track":     {old.Track, now.Track},
 		"api":       {apiFixed(old), apiFixed(now)},
 		"log":       {old.Log, now.Log},
+		"dashboard": {old.Dashboard.URL, now.Dashboard.URL},
 		"domains":   {old.Domains, now.Domains},
 		"similar":   {old.Similar, now.Similar},
 		"mailboxes": {old.Mailboxes, now.Mailboxes},
 		"notices":   {old.Notices, now.Notices},
+		"webhooks":  {old.Webhooks, now.Webhooks},
 		"anomaly":   {false, now.Anomaly.Enabled && !old.Anomaly.Enabled}, // who was not watched is not known
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {

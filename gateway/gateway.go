@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/sendgate/sendgate/gateway/alert"
 	"github.com/sendgate/sendgate/gateway/ask"
 	"github.com/sendgate/sendgate/gateway/hold"
@@ -43,10 +42,17 @@ type Gateway struct {
 	limits    *limits
 	logins    *logins
 	pullback  *pullback
-	asking    *asking // the rules, as the fronts ask them
+	queue     holder
+	asking    *asking // the rules, behind requests by mail
+	bypass    *bypass
+	drain     *drain
 	recalls   *recalls
 	alerts    *alerts
 	domains   *domains // nil when they are not checked
+	mailLog   *mailLog
+	hooks     *hooks
+	roll      roll // of the upstreams, for readiness
+	meters    *meters
 	web       *web.Server
 	desk      *signin.Desk
 	people    *mailLogins
@@ -64,18 +70,31 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	}
 	storeConfig := cfg.Store
 	storeConfig.Node, storeConfig.Log = cfg.Hostname, log.Named("store")
+	commits := newCommitTimes()
+	storeConfig.Took = func(d time.Duration) { commits.Observe(d.Seconds()) }
 	journal, err := store.Open(storeConfig)
 	if err != nil {
 		return nil, err
 	}
-	g = &Gateway{log: log, store: journal, logins: newLogins(journal, time.Now, log.Named("logins")), started: cfg, config: cfg}
+	meters := newMeters(journal, commits, &cfg, version, time.Now)
+	g = &Gateway{log: log, store: journal, meters: meters, logins: newLogins(journal, time.Now, log.Named("logins")), started: cfg, config: cfg}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
 		}
 	}()
+	known := newFacts(journal)
+	if g.mailLog, err = openMailLog(&cfg, journal, known, log.Named("mail")); err != nil {
+		return nil, err
+	}
+	if g.hooks, err = openHooks(&cfg, journal, known, g.tell, log.Named("webhook")); err != nil {
+		return nil, err
+	}
 	past := newHistory()
 	g.domains = openDomains(&cfg, past, time.Now, log.Named("domain"))
+	if g.bypass, err = openBypass(journal, g.tell, time.Now, log.Named("mail")); err != nil {
+		return nil, err
+	}
 	rules := g.guardSettings(&cfg, directory)
 	if rules.Similar, err = withSeed(cfg.Similar, journal); err != nil {
 		return nil, err
@@ -101,7 +120,7 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 		return nil, err
 	}
 	reporter := notify.New(cfg.Hostname, cfg.Delivery.Retry.ExpireAfter, journal, time.Now)
-	g.scheduler, err = hold.New(cfg.Delivery, journal, g.feed, deliverer{g.routes, g.keeper, log.Named("mail")}, reporter, time.Now, log.Named("mail"), g.limits)
+	g.scheduler, err = hold.New(cfg.Delivery, journal, g.feed, measuredSender{deliverer{g.routes, g.keeper, g.mailLog.voice}, meters.delivery}, reporter, time.Now, g.mailLog.voice, g.limits)
 	if err != nil {
 		return nil, err
 	}
@@ -110,29 +129,32 @@ func New(cfg Config, version string, log *zap.Logger) (g *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	queue := holder{g.scheduler, journal, g.keeper}
+	queue := holder{g.scheduler, journal, g.keeper, newReturns(journal, reporter, time.Now, log.Named("mail"))}
+	g.queue = queue
 	if err := g.openRecalls(&cfg, directory, queue, reports); err != nil {
 		return nil, err
 	}
+	g.drain = newDrain(journal, queue, g.isSuspended, time.Now, log.Named("mail"))
 	g.asking = g.openAsking(&cfg, reports, func(s *policy.Submission) []byte { return s.Head })
 	if g.keeper != nil {
-		if g.milter, err = milter.New(cfg.Hostname, journal, g.milterSettings(&cfg, directory), time.Now, log.Named("mail")); err != nil {
+		if g.milter, err = milter.New(cfg.Hostname, journal, g.milterSettings(&cfg, directory), time.Now, g.mailLog.voice); err != nil {
 			return nil, err
 		}
 	}
-	g.relay = relay.New(cfg.Hostname, journal, g.relaySettings(&cfg, directory), time.Now, log.Named("mail"))
+	g.relay = relay.New(cfg.Hostname, journal, g.relaySettings(&cfg, directory), time.Now, g.mailLog.voice)
+	if err := g.openDesk(&cfg, directory); err != nil {
+		return nil, err
+	}
 	registry := prometheus.NewRegistry()
 	if err := g.register(registry); err != nil {
 		return nil, err
 	}
-	if err := g.openDesk(&cfg, directory); err != nil {
-		return nil, err
-	}
 	g.web = web.New(apiConfig(&cfg), web.Needs{
-		Desk: g.desk, Configuration: g.effective, URL: dashboardURL(&cfg),
-		Journal: statusJournal{journal, reports.links}, Holder: queue, Recalls: g.recalls, RecallWindow: g.recalls.window, RecallReadToo: g.recalls.readToo, MailboxOf: g.recalls.mailboxOf, Metrics: registry, Parts: g.parts, Margin: g.margin,
+		Desk: g.desk, Configuration: g.effective, SignIns: g.logins.of, URL: dashboardURL(&cfg),
+		Journal: statusJournal{journal, reports.links}, Holder: queue, Recalls: g.recalls, RecallWindow: g.recalls.window, RecallReadToo: g.recalls.readToo, MailboxOf: g.recalls.mailboxOf, LegalHold: g.recalls.legalHold, Metrics: registry, Parts: g.parts, Margin: g.margin,
 		Tracking: g.tracking.sources, Import: g.importLog,
 		Limits: limitsAPI{g.limits, g.loaded}, Alerts: alertsAPI{g.alerts.Desk},
+		Bypasses: g.bypass, Drains: g.drain, Webhooks: hooksAPI{g.hooks},
 		Campaigns: campaignsAPI{g.limits, queue},
 		Version:   version, Now: time.Now, Log: log.Named("api"),
 	})
@@ -151,26 +173,6 @@ func (g *Gateway) openTracking(cfg *Config) error {
 	}
 	g.tracking = newTracking(t, g.log.Named("track"))
 	return nil
-}
-
-func (g *Gateway) register(registry *prometheus.Registry) error {
-	all := append(g.relay.Collectors(), g.scheduler.Collectors()...)
-	all = append(all, storeMetrics(g.store)...)
-	all = append(all, g.tracking.Collectors()...)
-	all = append(all, g.alerts.Collectors()...)
-	all = append(all, g.alerts.hooks.Collectors()...)
-	if g.domains != nil {
-		all = append(all, g.domains.resolver.Collectors()...)
-	}
-	if g.milter != nil {
-		all = append(all, g.milter.Collectors()...)
-	}
-	all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	var errs []error
-	for _, c := range all {
-		errs = append(errs, registry.Register(c))
-	}
-	return errors.Join(errs...)
 }
 
 // Listen opens all listeners. After it a client can connect, and is served as soon as Run runs.
@@ -195,13 +197,17 @@ func (g *Gateway) APIAddr() net.Addr { return g.web.Addr() }
 // Run serves until ctx ends or a part fails, drains, and closes everything.
 func (g *Gateway) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	fronting, closeFronts := context.WithCancel(ctx)
+	defer closeFronts()
 	// The timers outlive the fronts: what a draining session accepts is scheduled as always.
 	timers, stopTimers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTimers()
 	var fronts sync.WaitGroup
 	front := func(serve func(context.Context) error) {
 		fronts.Add(1)
-		group.Go(func() error { defer fronts.Done(); return serve(ctx) })
+		group.Go(func() error { defer fronts.Done(); return serve(fronting) })
 	}
 	front(g.relay.Serve)
 	if g.milter != nil {
@@ -211,8 +217,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.tracking.run(ctx) })
 	group.Go(func() error { return g.limits.run(timers, g.scheduler) })
 	group.Go(func() error { return g.logins.run(timers) })
+	group.Go(func() error { return g.mailLog.run(timers) })
+	group.Go(func() error { return g.hooks.run(timers) })
+	group.Go(func() error { return g.meters.mail.run(timers, g.log.Named("metrics")) })
 	group.Go(func() error { return g.pullback.run(timers) })
+	group.Go(func() error { return g.bypass.run(timers) })
+	group.Go(func() error { return g.drain.run(ctx, func() { closeFronts(); fronts.Wait() }, end) })
 	group.Go(func() error { return g.recalls.run(timers) })
+	group.Go(func() error { return g.queue.runReturns(timers) })
 	group.Go(func() error { return g.alerts.run(timers) })
 	group.Go(func() error { <-ctx.Done(); fronts.Wait(); stopTimers(); return nil })
 	group.Go(func() error { return g.web.Serve(ctx) })
@@ -256,10 +268,11 @@ func (g *Gateway) Reload(cfg Config) error {
 	g.recalls.Reload(&cfg, directory)
 	g.asking.Reload(askTermsOf(&cfg))
 	g.web.Reload(apiConfig(&cfg))
-	g.people.directory.Store(directory)
+	g.people.reload(&cfg, directory)
 	g.desk.Reload(cfg.Dashboard)
 	g.config = cfg
 	keys := restartKeys(&g.started, &cfg)
+	g.meters.reload(&cfg, time.Now(), len(keys) > 0)
 	if len(keys) > 0 {
 		return fmt.Errorf("not as they were at the start, and taken over only by a restart: %s", strings.Join(keys, ", "))
 	}
@@ -268,7 +281,7 @@ func (g *Gateway) Reload(cfg Config) error {
 
 func (g *Gateway) relaySettings(cfg *Config, directory *policy.Directory) relay.Settings {
 	return relay.Settings{
-		Config: cfg.Relay, Engine: g.asking, Directory: directory, Router: g.routes,
+		Config: cfg.Relay, Engine: closed{g.asking, g.drain}, Directory: directory, Router: g.routes,
 		Reports: g.tracking.report, Content: readsContent(cfg), Head: g.mayAsk(cfg), SignedIn: g.logins.note, Suspended: g.notSignedIn,
 	}
 }
@@ -302,12 +315,26 @@ func (g *Gateway) refused(e *policy.Envelope, v policy.Verdict) {
 	})
 }
 
+// tell raises an alert once alerts are open.
+func (g *Gateway) tell(o alert.Occurrence) {
+	if g.alerts != nil {
+		g.alerts.Raise(o)
+	}
+}
+
+// isSuspended reports whether an account is suspended, and not let through by a bypass.
+func (g *Gateway) isSuspended(identity string) bool {
+	_, ok := g.limits.Suspended(time.Now(), identity)
+	return ok && !g.bypass.lifts()
+}
+
 // guardSettings are the rules. The check of domains is as it was at the start.
 func (g *Gateway) guardSettings(cfg *Config, directory *policy.Directory) guard.Settings {
 	s := guard.Settings{Config: cfg.Policy, Directory: directory, Anomaly: cfg.Anomaly}
 	if desk := cfg.Anomaly.Suspension.Always; len(desk) > 0 {
 		s.Contact = desk[0]
 	}
+	s.Bypassed = g.bypass.on
 	if g.limits != nil {
 		s.Trial, s.Suspend = g.limits.trial, g.limits.bars.add
 	}
@@ -323,7 +350,7 @@ func (g *Gateway) milterSettings(cfg *Config, directory *policy.Directory) milte
 		reports = nil
 	}
 	return milter.Settings{
-		Config: cfg.Milter, Engine: g.asking, Directory: directory,
+		Config: cfg.Milter, Engine: closed{g.asking, g.drain}, Directory: directory,
 		Needs: milter.Needs{
 			Envelope: g.domains != nil, Content: readsContent(cfg), Head: g.mayAsk(cfg), Fields: tags(cfg),
 			Body: cfg.Milter.MessageSize || cfg.Milter.Notifications,
@@ -343,32 +370,6 @@ func (g *Gateway) loaded() Config {
 // margin is how much later than shown mail is let go.
 func (g *Gateway) margin() time.Duration {
 	return g.loaded().Policy.Hold.Margin
-}
-
-// parts reports on the upstreams and the postfix helper, from what is known of them within the last
-// minute.
-func (g *Gateway) parts() []web.Part {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-	defer cancel()
-	all := make([]web.Part, len(g.routes.upstreams))
-	var wg sync.WaitGroup
-	for i, u := range g.routes.upstreams {
-		wg.Go(func() {
-			all[i] = web.Part{Name: "upstream " + u.Name(), OK: true}
-			if _, err := u.Capabilities(ctx); err != nil {
-				all[i].OK, all[i].Detail = false, err.Error()
-			}
-		})
-	}
-	wg.Wait()
-	if g.keeper != nil {
-		p := web.Part{Name: "postfix helper", OK: true}
-		if err := g.keeper.Ready(); err != nil {
-			p.OK, p.Detail = false, err.Error()
-		}
-		all = append(all, p)
-	}
-	return all
 }
 
 // Check connects to every upstream and tries what the configuration relies on: reachability, TLS and

@@ -18,6 +18,7 @@ type holder struct {
 	scheduler *hold.Scheduler
 	journal   *store.Store
 	keeper    *postfix.Keeper // nil without the milter
+	returns   *returns
 }
 
 func (h holder) Release(ctx context.Context, id policy.ID, actor string) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,8 +52,12 @@ func written(t *testing.T, journal *store.Store) (all []string) {
 	return all
 }
 
-// drain lets l write what it has.
-func drain(t *testing.T, l *logins) {
+func signedIn(identity, client string) policy.SignIn {
+	return policy.SignIn{Identity: identity, Client: netip.MustParseAddr(client), Mechanism: "PLAIN", Program: "laptop"}
+}
+
+// writeLogins lets l write what it has.
+func writeLogins(t *testing.T, l *logins) {
 	t.Helper()
 	ended, end := context.WithCancel(t.Context())
 	end()
@@ -75,10 +80,10 @@ func TestALoginIsWrittenOnceAnHour(t *testing.T) {
 		{4, "alice", "2001:db8::1"}, {5, "alice", "2001:db8:0:9::1"}, {59, "alice", "192.0.2.7"}, {61, "alice", "192.0.2.7"},
 	} {
 		now = first.Add(time.Duration(one.minute) * time.Minute)
-		l.note(one.identity, netip.MustParseAddr(one.client))
+		l.note(signedIn(one.identity, one.client))
 	}
-	l.note("alice", netip.Addr{})
-	drain(t, l)
+	l.note(policy.SignIn{Identity: "alice"})
+	writeLogins(t, l)
 	at := func(minute int) string { return first.Add(time.Duration(minute) * time.Minute).Format("15:04 ") }
 	want := []string{at(0) + "alice 192.0.2.7", at(2) + "alice 198.51.100.7", at(3) + "bob 192.0.2.7", at(4) + "alice 2001:db8::1", at(61) + "alice 192.0.2.7"}
 	slices.Sort(want)
@@ -88,8 +93,8 @@ func TestALoginIsWrittenOnceAnHour(t *testing.T) {
 
 	// A new process does not know what was written, the journal does.
 	l = newLogins(journal, clock, zap.NewNop())
-	l.note("alice", netip.MustParseAddr("192.0.2.9"))
-	drain(t, l)
+	l.note(signedIn("alice", "192.0.2.9"))
+	writeLogins(t, l)
 	if got := written(t, journal); !slices.Equal(got, want) {
 		t.Errorf("after a restart: %q", got)
 	}
@@ -99,8 +104,8 @@ func TestALoginThatIsNotTakenIsWrittenNextTime(t *testing.T) {
 	journal := openStore(t)
 	l := newLogins(&failingOnce{Store: journal}, time.Now, zap.NewNop())
 	for range 2 {
-		l.note("alice", netip.MustParseAddr("192.0.2.7"))
-		drain(t, l)
+		l.note(signedIn("alice", "192.0.2.7"))
+		writeLogins(t, l)
 	}
 	if got := written(t, journal); len(got) != 1 {
 		t.Errorf("written %q", got)
@@ -110,9 +115,76 @@ func TestALoginThatIsNotTakenIsWrittenNextTime(t *testing.T) {
 func TestLoginsNeverWait(t *testing.T) {
 	l := newLogins(openStore(t), time.Now, zap.NewNop())
 	for i := range maxSigned + 10 { // nobody writes
-		l.note(fmt.Sprint("user", i), netip.MustParseAddr("192.0.2.7"))
+		l.note(signedIn(fmt.Sprint("user", i), "192.0.2.7"))
 	}
 	if len(l.known) != maxSigned {
 		t.Errorf("%d are known", len(l.known))
+	}
+}
+
+func TestSignInsOfOneIdentity(t *testing.T) {
+	journal := openStore(t)
+	now := time.Now().UTC().Truncate(24 * time.Hour).Add(time.Hour)
+	today := now
+	l := newLogins(journal, func() time.Time { return now }, zap.NewNop())
+	refused := func(identity, client string) policy.SignIn {
+		s := signedIn(identity, client)
+		s.Reply = "535 5.7.8 no"
+		return s
+	}
+	for _, one := range []struct {
+		days int
+		policy.SignIn
+	}{
+		{40, signedIn("alice", "192.0.2.1")}, {2, signedIn("alice", "192.0.2.2")}, {1, refused("alice", "203.0.113.3")}, {1, signedIn("bob", "192.0.2.4")},
+		{1, refused("alice", "203.0.113.99")}, {1, signedIn("alice", "203.0.113.5")}, {0, signedIn("alice", "2001:db8::6")},
+	} {
+		now = today.AddDate(0, 0, -one.days)
+		l.note(one.SignIn)
+	}
+	writeLogins(t, l)
+	now = today
+	all, err := l.of(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range all {
+		got = append(got, e.Evidence+" "+e.Mechanism+" "+e.Program+" "+e.Reply)
+	}
+	slices.Sort(got[1:3]) // of the same moment
+	want := []string{"2001:db8::6 PLAIN laptop ", "203.0.113.3 PLAIN laptop 535 5.7.8 no", "203.0.113.5 PLAIN laptop ", "192.0.2.2 PLAIN laptop "}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if none, err := l.of(t.Context(), "eve"); err != nil || len(none) != 0 {
+		t.Errorf("eve: %v, %v", none, err)
+	}
+}
+
+func TestRefusedSignInsDoNotFillTheJournal(t *testing.T) {
+	l := newLogins(openStore(t), time.Now, zap.NewNop())
+	for i := range 3 * maxRefusedEach {
+		one := signedIn("alice", fmt.Sprintf("198.51.%d.1", i))
+		one.Reply = "535 no"
+		l.note(one)
+	}
+	if len(l.known) != maxRefusedEach {
+		t.Errorf("%d of one identity", len(l.known))
+	}
+	for i := range maxRefused + 100 {
+		one := signedIn(fmt.Sprint("user", i), "192.0.2.1")
+		one.Reply = "535 no"
+		l.note(one)
+	}
+	long := signedIn(strings.Repeat("x", maxLoginName+1), "192.0.2.1")
+	long.Reply = "535 no"
+	l.note(long)
+	if len(l.refused) != maxRefused || l.refused[long.Identity] != 0 {
+		t.Errorf("%d identities", len(l.refused))
+	}
+	l.note(signedIn("alice", "192.0.2.1"))
+	if !l.known[login{"alice", "192.0.2.0/24", false}] {
+		t.Error("a good sign-in finds no room")
 	}
 }

@@ -245,7 +245,7 @@ func (p *pullback) retry(ctx context.Context) {
 // them.
 func (g *Gateway) barred(a policy.Address) bool {
 	cfg := g.loaded()
-	return !cfg.Policy.IsInternal(a) && !slices.ContainsFunc(cfg.Anomaly.Suspension.Always, func(desk string) bool {
+	return !g.bypass.lifts() && !cfg.Policy.IsInternal(a) && !slices.ContainsFunc(cfg.Anomaly.Suspension.Always, func(desk string) bool {
 		return policy.Address(desk).Key() == a.Key()
 	})
 }

@@ -43,7 +43,7 @@ type recalls struct {
 
 // openRecalls builds the engine on the queue, the mailboxes and the logs. Reports may be nil: nobody is told then.
 func (g *Gateway) openRecalls(cfg *Config, directory *policy.Directory, queue holder, reports recall.Reporter) error {
-	router, err := openMailboxes(cfg.Mailboxes)
+	router, err := openMailboxes(cfg.Mailboxes, g.meters.mailboxes)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (g *Gateway) openRecalls(cfg *Config, directory *policy.Directory, queue ho
 }
 
 // openMailboxes builds a backend for each entry. It does not connect.
-func openMailboxes(configs []mailbox.Config) (*mailbox.Router, error) {
+func openMailboxes(configs []mailbox.Config, meter *mailboxMeter) (*mailbox.Router, error) {
 	var backends []mailbox.Backend
 	for i := range configs {
 		c := &configs[i]
@@ -74,7 +74,7 @@ func openMailboxes(configs []mailbox.Config) (*mailbox.Router, error) {
 			err = fmt.Errorf("mailboxes %s: %w", c.Name, err)
 			return nil, errors.Join(err, mailbox.NewRouter(configs[:i], backends).Close())
 		}
-		backends = append(backends, b)
+		backends = append(backends, meter.measured(b, c.Name))
 	}
 	return mailbox.NewRouter(configs, backends), nil
 }
@@ -149,6 +149,12 @@ func (r *recalls) window(role string) (window time.Duration, ok bool) {
 // readToo reports whether a role may take back what was read.
 func (r *recalls) readToo(role string) bool {
 	return slices.Contains(r.people.Load().recall.ReadToo, role)
+}
+
+// legalHold reports whether nothing of an address, or of an identity that reads mail there, may be destroyed.
+func (r *recalls) legalHold(a policy.Address) bool {
+	own := r.mailboxOf(string(a))
+	return r.LegalHold(a) || own != "" && r.LegalHold(own)
 }
 
 // recallQueue takes back what has not left.

@@ -116,16 +116,16 @@ func TestMailboxesAreOpenedAllOrNone(t *testing.T) {
 	c.SetDefaults()
 	c.Name, c.Domains, c.IMAP.Address, c.IMAP.Login = "a", []string{"@corp.test"}, "127.0.0.1:1", "sendgate"
 	c.IMAP.PasswordFile = t.TempDir() + "/none"
-	_, err := openMailboxes([]mailbox.Config{c})
+	_, err := openMailboxes([]mailbox.Config{c}, newMailboxMeter())
 	if err == nil || !strings.HasPrefix(err.Error(), "mailboxes a: ") {
 		t.Errorf("got %v", err)
 	}
 	c.IMAP = mailbox.IMAP{}
 	c.Doveadm.URL, c.Doveadm.APIKeyFile = "http://127.0.0.1:1/doveadm/v1", c.IMAP.PasswordFile
-	if _, err := openMailboxes([]mailbox.Config{c}); err == nil || !strings.HasPrefix(err.Error(), "mailboxes a: ") {
+	if _, err := openMailboxes([]mailbox.Config{c}, newMailboxMeter()); err == nil || !strings.HasPrefix(err.Error(), "mailboxes a: ") {
 		t.Errorf("got %v", err)
 	}
-	r, err := openMailboxes(nil)
+	r, err := openMailboxes(nil, newMailboxMeter())
 	if err != nil || len(r.Names()) != 0 {
 		t.Errorf("none: %v %v", r.Names(), err)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/sendgate/sendgate/gateway/config"
+	"github.com/sendgate/sendgate/gateway/mailbox"
+	"github.com/sendgate/sendgate/gateway/mailbox/imap"
 	"github.com/sendgate/sendgate/gateway/relay/upstream"
 	"github.com/sendgate/sendgate/gateway/web/signin"
 	"github.com/sendgate/sendgate/policy"
@@ -26,25 +28,51 @@ var (
 	errInClear = errors.New("passwords are not sent in clear text: the connection has no TLS")
 )
 
-// mailLogins knows the logins of the mail servers behind us: they check passwords by SMTP AUTH, and the
-// identities of the configuration say whose mail it is.
+// mailLogins knows the logins of the mail servers behind us: they check passwords by SMTP AUTH or by IMAP, and
+// the identities of the configuration say whose mail it is.
 type mailLogins struct {
 	routes    *routes
 	directory atomic.Pointer[policy.Directory]
+	asked     atomic.Pointer[signin.MailSignIn]
+	wait      time.Duration // loginWait
 }
 
 // openDesk builds what lets people into the dashboard.
 func (g *Gateway) openDesk(cfg *Config, directory *policy.Directory) (err error) {
-	g.people = &mailLogins{routes: g.routes}
-	g.people.directory.Store(directory)
+	g.people = &mailLogins{routes: g.routes, wait: loginWait}
+	g.people.reload(cfg, directory)
 	g.desk, err = signin.New(cfg.Dashboard, g.store, g.people, time.Now, g.log.Named("signin"))
 	return err
 }
 
-// Check asks the upstream of the login's domain, then the one for everything else, until one can say.
+func (m *mailLogins) reload(cfg *Config, directory *policy.Directory) {
+	m.directory.Store(directory)
+	m.asked.Store(&cfg.Dashboard.MailSignIn)
+}
+
+// Check asks who the configuration says: an IMAP server, or the upstreams.
 func (m *mailLogins) Check(ctx context.Context, login, password string) error {
-	ctx, cancel := context.WithTimeout(ctx, loginWait)
+	ctx, cancel := context.WithTimeout(ctx, m.wait)
 	defer cancel()
+	if c := m.asked.Load(); c.By == signin.ByIMAP {
+		return askIMAP(ctx, c.IMAP, login, password)
+	}
+	return m.askUpstreams(ctx, login, password)
+}
+
+func askIMAP(ctx context.Context, c signin.IMAP, login, password string) error {
+	err := imap.CheckPassword(ctx, mailbox.IMAP{Address: c.Address, TLS: c.TLS, CAFile: c.CAFile, ServerName: c.ServerName}, login, password)
+	switch {
+	case errors.Is(err, imap.ErrPassword):
+		return errors.Join(signin.ErrWrong, err)
+	case err != nil:
+		return fmt.Errorf("IMAP server %s: %w", c.Address, err)
+	}
+	return nil
+}
+
+// askUpstreams asks the upstream of the login's domain, then the one for everything else, until one can say.
+func (m *mailLogins) askUpstreams(ctx context.Context, login, password string) error {
 	var errs []error
 	for _, u := range m.order(login) {
 		err := tryLogin(ctx, u, login, password)
@@ -140,7 +168,7 @@ func (g *Gateway) SetUpLink() (string, error) {
 
 // dashboardURL is where people find the dashboard: as configured, or where the API listens.
 func dashboardURL(cfg *Config) string {
-	if u := cfg.Dashboard.OIDC.URL; u != "" {
+	if u := cfg.Dashboard.URL; u != "" {
 		return strings.TrimRight(u, "/")
 	}
 	host, port, _ := net.SplitHostPort(cfg.API.Listen)

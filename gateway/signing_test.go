@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -52,8 +53,9 @@ func loginsAt(t *testing.T, identities []policy.Identity, configs ...upstream.Co
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mailLogins{routes: r}
-	m.directory.Store(d)
+	cfg := DefaultConfig()
+	m := &mailLogins{routes: r, wait: loginWait}
+	m.reload(&cfg, d)
 	return m
 }
 
@@ -88,6 +90,37 @@ func TestPasswordsAreCheckedByTheMailServer(t *testing.T) {
 	deaf := startHop(t)
 	if err := loginsAt(t, nil, upstreamAt("deaf", deaf.listener.Addr().String())).Check(t.Context(), "alice", demo.Password); !errors.Is(err, errNoAuth) {
 		t.Errorf("without AUTH: %v", err)
+	}
+}
+
+func TestPasswordsAreCheckedByIMAP(t *testing.T) {
+	server := startDemo(t)
+	m := loginsAt(t, nil, upstreamAt("nobody", "127.0.0.1:1"))
+	byIMAP := func(address string) {
+		cfg := DefaultConfig()
+		cfg.Dashboard.MailSignIn = signin.MailSignIn{By: signin.ByIMAP, IMAP: signin.IMAP{Address: address, TLS: "none"}}
+		m.reload(&cfg, m.directory.Load())
+	}
+	byIMAP(server.IMAPAddr())
+	if err := m.Check(t.Context(), "alice@corp.example", demo.Password); err != nil {
+		t.Errorf("a good one: %v", err)
+	}
+	if err := m.Check(t.Context(), "alice@corp.example", "guess"); !errors.Is(err, signin.ErrWrong) {
+		t.Errorf("a wrong one: %v", err)
+	}
+	byIMAP("127.0.0.1:1")
+	if err := m.Check(t.Context(), "alice@corp.example", demo.Password); err == nil || errors.Is(err, signin.ErrWrong) || !strings.Contains(err.Error(), "IMAP server 127.0.0.1:1: ") {
+		t.Errorf("away: %v", err)
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and never says a word
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	byIMAP(silent.Addr().String())
+	m.wait = 100 * time.Millisecond
+	if err := m.Check(t.Context(), "alice@corp.example", demo.Password); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, signin.ErrWrong) {
+		t.Errorf("silent: %v", err)
 	}
 }
 
@@ -127,7 +160,7 @@ func TestDashboardURL(t *testing.T) {
 		"http://gw.corp.example:80":     func(c *Config) { c.API.Listen = ":80" },
 		"http://gw.corp.example:81":     func(c *Config) { c.API.Listen = "[::]:81" },
 		"http://gw.corp.example":        func(c *Config) { c.API.Listen = "" },
-		"https://sendgate.corp.example": func(c *Config) { c.Dashboard.OIDC.URL = "https://sendgate.corp.example/" },
+		"https://sendgate.corp.example": func(c *Config) { c.Dashboard.URL = "https://sendgate.corp.example/" },
 	} {
 		cfg := DefaultConfig()
 		cfg.Hostname = "gw.corp.example"

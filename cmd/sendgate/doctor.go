@@ -9,13 +9,14 @@ import (
 
 	"github.com/sendgate/sendgate/gateway"
 	"github.com/sendgate/sendgate/gateway/doctor"
+	"github.com/sendgate/sendgate/gateway/postconf"
 	"github.com/sendgate/sendgate/gateway/postfix"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 )
 
 func newDoctorCommand() *cobra.Command {
-	var file, postconf, main, user, lang string
+	var file, program, main, user, lang string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -34,7 +35,7 @@ func newDoctorCommand() *cobra.Command {
 				return err
 			}
 			report := doctor.Examine(cmd.Context(), subjectOf(&cfg), doctor.Tools{
-				Postconf:  doctor.Postconf(postconf, main),
+				Postconf:  postconf.Program(program, main),
 				AskHelper: postfix.New(cfg.Postfix).Ready,
 				Upstreams: func(ctx context.Context) error {
 					ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -49,7 +50,7 @@ func newDoctorCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&file, "config", defaultConfigFile, "configuration file")
 	flags.StringVar(&main, "postfix-config", "/etc/postfix", "directory of Postfix's main.cf")
-	flags.StringVar(&postconf, "postconf", "/usr/sbin/postconf", "the program postconf")
+	flags.StringVar(&program, "postconf", "/usr/sbin/postconf", "the program postconf")
 	flags.StringVar(&user, "user", "sendgate", "user as whom the gateway runs")
 	flags.BoolVar(&asJSON, "json", false, "print JSON, in both languages")
 	flags.StringVar(&lang, "lang", "", "en or zh; the locale decides without it")

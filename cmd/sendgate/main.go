@@ -64,11 +64,12 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.AddCommand(
-		newServeCommand(), newDemoCommand(), newCheckCommand(), newRepairCommand(), newHealthcheckCommand(), newPostfixHelperCommand(), newDoctorCommand(),
+		newServeCommand(), newDemoCommand(), newCheckCommand(), newStoreCommand(), newBackupCommand(), newRestoreCommand(), newHealthcheckCommand(), newPostfixHelperCommand(), newDoctorCommand(),
 		newMessagesCommand(), newShowCommand(), newReleaseCommand(), newHoldCommand(), newCancelCommand(), newResendCommand(),
-		newExplainCommand(), newApprovalsCommand(), newApproveCommand(), newLimitsCommand(), newSendersCommand(), newRulesCommand(), newAlertsCommand(), newCampaignsCommand(),
-		newRecallCommand(), newRecallsCommand(), newTailCommand(), newStatsCommand(), newTrackingCommand(), newTrackCommand(),
-		newTokenCommand(), newSetUpLinkCommand(), newVersionCommand(),
+		newExplainCommand(), newApprovalsCommand(), newApproveCommand(), newLimitsCommand(), newSendersCommand(), newRulesCommand(), newAlertsCommand(), newAuditCommand(), newCampaignsCommand(),
+		newBypassCommand(), newDrainCommand(), newExportHeldCommand(),
+		newRecallCommand(), newRecallsCommand(), newTailCommand(), newStatsCommand(), newTrackingCommand(), newTrackCommand(), newWebhooksCommand(),
+		newTokenCommand(), newSetUpLinkCommand(), newSetupCommand(), newManualCommand(), newVersionCommand(),
 	)
 	markUsageErrors(root)
 	return root

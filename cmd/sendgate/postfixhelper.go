@@ -51,6 +51,7 @@ func helpPostfix(ctx context.Context, config postfix.ServerConfig, logging gatew
 	if err := s.Listen(); err != nil {
 		return err
 	}
+	newManager(log).tell("READY=1")
 	return s.Serve(ctx)
 }
 

@@ -43,21 +43,24 @@ func serve(ctx context.Context, file string, out io.Writer) error {
 	}
 	defer func() { _ = log.Sync() }()
 	defer zap.RedirectStdLog(log)() // libraries that know no better
-	g, err := gateway.New(cfg, version(), log)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	systemd := newManager(log)
+	var g *gateway.Gateway
+	err = systemd.patiently(func() (err error) { g, err = gateway.New(cfg, version(), log); return err })
 	if err != nil {
 		return err
 	}
 	if err := g.Listen(); err != nil {
 		return errors.Join(err, g.Close())
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	go func() {
 		for {
 			select {
 			case <-hup:
-				reload(g, file, log)
+				g.ReopenLogs() // also where the configuration is not reloaded
+				systemd.reloading(func() { reload(g, file, log) })
 			case <-ctx.Done():
 				return
 			}
@@ -67,13 +70,22 @@ func serve(ctx context.Context, file string, out io.Writer) error {
 		return errors.Join(err, g.Close())
 	}
 	log.Info("serving", zap.String("version", version()), zap.Stringers("smtp", g.SMTPAddrs()))
-	return g.Run(ctx)
+	systemd.tell("READY=1")
+	defer context.AfterFunc(ctx, func() { systemd.tell("STOPPING=1") })()
+	watched, end := context.WithCancel(ctx)
+	watching := make(chan struct{})
+	go func() { defer close(watching); systemd.watch(watched, g.Alive) }()
+	err = g.Run(ctx)
+	end()
+	<-watching
+	return err
 }
 
 // reload keeps what is running when the new file is wrong.
 func reload(g *gateway.Gateway, file string, log *zap.Logger) {
 	cfg, err := gateway.Load(file)
 	if err != nil {
+		g.ReloadFailed()
 		log.Error("the configuration was not reloaded; the old one stays", zap.Error(err))
 		return
 	}

@@ -71,14 +71,21 @@ func (e outputError) Unwrap() error { return e.error }
 func (c *client) follow(stream io.Reader, last *string) error {
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, maxFrame)
-	id := ""
+	id, kind := "", ""
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch name {
+		case "": // the end of a frame
+			kind = ""
 		case "id":
 			id = value
+		case "event":
+			kind = value
 		case "data":
+			if kind == "dropped" { // the stream ends, and is taken up again
+				continue
+			}
 			if err := c.printRecord([]byte(value)); err != nil {
 				return outputError{err}
 			}

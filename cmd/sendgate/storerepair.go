@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRepairCommand() *cobra.Command {
-	cfg := store.DefaultConfig()
+func newStoreRepairCommand() *cobra.Command {
+	var flags storeFlags
 	cmd := &cobra.Command{
 		Use:   "repair",
 		Short: "Give up lost parts of a damaged journal, so that sendgate starts again",
@@ -17,6 +17,10 @@ func newRepairCommand() *cobra.Command {
 			"marks messages that can no longer be sent as unknown. It restores nothing. Stop sendgate first.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := flags.settings()
+			if err != nil {
+				return err
+			}
 			report, err := store.Repair(cfg)
 			if err != nil {
 				return err
@@ -35,7 +39,5 @@ func newRepairCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&cfg.Dir, "data", cfg.Dir, "data directory")
-	cmd.Flags().StringVar(&cfg.EncryptionKeyFile, "encryption-key-file", "", "file with the key, when the store is encrypted")
-	return cmd
+	return flags.offline(cmd)
 }
