@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-const benches = "journal, relay, milter, policy, similar, hijack, track or recall"
+const benches = "journal, relay, milter, policy, similar, hijack, search, track or recall"
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {

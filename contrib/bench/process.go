@@ -41,6 +41,16 @@ func anonymousMBOf(pid string) float64 {
 	return 0
 }
 
+// machineLoad is what else the machine does: the load average of the last minute (proc(5)).
+func machineLoad() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	load, _, _ := strings.Cut(string(b), " ")
+	return load
+}
+
 // cpuOf is the processor time of a process so far, in seconds, from /proc/PID/stat (proc(5), fields
 // utime and stime, in ticks of 10 ms).
 func cpuOf(pid int) float64 {

@@ -141,7 +141,7 @@ func (o *office) searches(t *testing.T, p *tab) {
 // takesBack looks first, takes back then, and reads the report.
 func (o *office) takesBack(t *testing.T, p *tab, id string) (recall string) {
 	p.open(t, "/recalls/new?message="+id)
-	p.fill(t, "[name=reason]", "wrong attachment")
+	p.fill(t, "[name=reason]", "wrong attachment "+payloads[0])
 	p.press(t, "form[action='/recalls/new'] button.primary")
 	p.await(t, "the dry run is there", "document.querySelector('.recall-verdict')")
 	p.awaitText(t, "li.lei@corp.example")
@@ -190,7 +190,7 @@ func (o *office) userTakesBack(t *testing.T, b *browser) {
 
 // unsuspends lets a sender write again.
 func (o *office) unsuspends(t *testing.T, p *tab) {
-	o.call(t, "POST", "/senders/bob/suspend", map[string]any{"reason": "looks hijacked"}, &struct{}{})
+	o.call(t, "POST", "/senders/bob/suspend", map[string]any{"reason": "looks hijacked " + payloads[1]}, &struct{}{})
 	p.open(t, "/senders")
 	p.awaitText(t, "looks hijacked")
 	p.press(t, "a[href='/senders/bob']")

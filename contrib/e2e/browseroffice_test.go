@@ -226,9 +226,9 @@ func (o *office) fill(t *testing.T) (ids map[string]string) {
 		ids[fmt.Sprintf("hostile%d", i)] = o.send(t, m)
 	}
 	for i := range 9 {
-		o.send(t, post{from: "alice", to: []string{fmt.Sprintf("customer%d@shop%d.example", i, i)}, subject: "Autumn sale",
+		o.send(t, post{from: "alice", to: []string{fmt.Sprintf("customer%d@shop%d.example", i, i)}, subject: "Autumn sale " + payloads[1],
 			text: fmt.Sprintf("Dear customer %d, everything in our shop costs half until Sunday: tables, chairs, lamps, beds and carpets.\r\n%s\r\nCome and see %s", i*7919, payloads[0], payloads[1])})
-		o.send(t, post{from: "li.lei", to: []string{fmt.Sprintf("buyer%d@partner.example", i)}, subject: fmt.Sprintf("报价单 %d", i), text: fmt.Sprintf("第 %d 号报价单，单号 %x。", i, i*104729)})
+		o.send(t, post{from: "li.lei", to: []string{fmt.Sprintf("buyer%d@partner.example", i)}, subject: fmt.Sprintf("报价单 %d %s", i, payloads[2]), text: fmt.Sprintf("第 %d 号报价单，单号 %x。", i, i*104729)})
 	}
 	o.awaitState(t, ids["returned"], "bounced")
 	o.awaitState(t, ids["inside"], "delivered_mailbox")

@@ -46,7 +46,7 @@ func (o *office) everyPage(t *testing.T, b *browser, p *tab, ids map[string]stri
 	o.call(t, "GET", "/campaigns", nil, &campaigns)
 	pages := map[string]string{
 		"overview": "/overview", "messages": "/messages", "messages-found": "/messages?q=state%3Abounced", "messages-none": "/messages?q=subject%3Anothing",
-		"recalls": "/recalls", "recall-find": "/recalls/new", "recall-found": "/recalls/new?find=1&subject=offer", "recall-how": "/recalls/new?message=" + ids["held"],
+		"recalls": "/recalls", "recall-find": "/recalls/new", "recall-found": "/recalls/new?find=1&from=carol", "recall-how": "/recalls/new?message=" + ids["held"],
 		"senders": "/senders", "sender": "/senders/alice", "limits": "/limits", "limits-test": "/limits/test", "approvals": "/approvals",
 		"campaigns": "/campaigns", "alerts": "/alerts", "audit": "/audit", "audit-person": "/audit/person?person=alice%40corp.example",
 		"settings-users": "/settings/users", "settings-user": "/settings/users/" + administrator, "settings-sessions": "/settings/sessions",
@@ -65,6 +65,16 @@ func (o *office) everyPage(t *testing.T, b *browser, p *tab, ids map[string]stri
 	}
 	for i := range payloads {
 		p.open(t, "/messages/"+ids[fmt.Sprintf("hostile%d", i)])
+		o.harmless(t, p)
+	}
+	for _, name := range []string{"messages", "message-hostile", "message-source", "message-body", "message-returned", "message-deferred", "campaigns", "campaign", "approvals", "audit", "alerts", "recall", "recall-found"} {
+		if pages[name] == "" {
+			continue
+		}
+		p.open(t, pages[name])
+		if !strings.Contains(eval[string](t, p, "document.querySelector('main').innerText"), "injected") {
+			t.Errorf("%s shows nothing of what hostile mail says: it is not tested", name)
+		}
 		o.harmless(t, p)
 	}
 	o.sweep(t, p, pages)

@@ -196,7 +196,13 @@ func (g *gateway) waiting(t *testing.T) int {
 // marked reports whether a numbered message is marked as a possible duplicate.
 func (g *gateway) marked(t *testing.T, i int) bool {
 	t.Helper()
-	for _, m := range g.search(t, fmt.Sprintf("subject:crash%d", i)) {
+	return g.markedAs(t, fmt.Sprintf("crash%d", i))
+}
+
+// markedAs reports whether the message with a subject is marked as a possible duplicate.
+func (g *gateway) markedAs(t *testing.T, subject string) bool {
+	t.Helper()
+	for _, m := range g.search(t, "subject:"+subject) {
 		if g.message(t, m.ID).Recipients[0].MayBeDuplicate {
 			return true
 		}

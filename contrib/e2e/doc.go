@@ -31,6 +31,10 @@
 // npm, and without it the log says that it was not looked. With SENDGATE_SHOTS, a directory, pictures of all
 // pages are written there, which takes minutes.
 //
+// With SENDGATE_LONG=1 the Debian package is built and installed in a private Debian, which debootstrap fetches
+// from SENDGATE_MIRROR or Debian's own mirror, and everything is done there that the README says: set up, send,
+// hold, recall, upgrade, undo, remove.
+//
 // # Failure
 //
 // Without the programs, or without root, under which alone Postfix starts, the tests are skipped
