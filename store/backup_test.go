@@ -105,8 +105,8 @@ func TestBackupUnderLoadIsOneMoment(t *testing.T) {
 func compareJournals(t *testing.T, s, restored *Store, first, batch uint64) {
 	t.Helper()
 	defer restored.Close()
-	if restored.LastBatch() != batch+1 { // the restore says so in the journal
-		t.Errorf("the journal ends at %d, want %d", restored.LastBatch(), batch+1)
+	if last := restored.LastBatch(); last <= batch { // the restore says so in the journal
+		t.Errorf("the journal ends at %d, want more than %d", last, batch)
 	}
 	states := map[policy.ID]policy.Rows{}
 	for n := first + 1; n <= batch; n++ {
@@ -141,12 +141,27 @@ func compareJournals(t *testing.T, s, restored *Store, first, batch uint64) {
 	}
 	for id, want := range states {
 		got, err := restored.Recipients(id)
+		undoubted(t, got, want)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("%s: rows differ: %v\n%v\n%v", id, err, got, want)
 		}
 		if a, b := bodyOf(t, s, id), bodyOf(t, restored, id); !bytes.Equal(a, b) {
 			t.Fatalf("%s: the body differs", id)
 		}
+	}
+}
+
+// undoubted takes away what the restore says of mail that waited: that it may have been sent since.
+func undoubted(t *testing.T, got, want policy.Rows) {
+	t.Helper()
+	for i := range min(len(got), len(want)) {
+		if want[i].Due.IsZero() {
+			continue
+		}
+		if !got[i].MayBeDuplicate || !strings.Contains(got[i].Reason, "it may have been sent since") {
+			t.Errorf("row %d waited and is not marked: %+v", i, got[i])
+		}
+		got[i].MayBeDuplicate, got[i].Reason, got[i].Since = want[i].MayBeDuplicate, want[i].Reason, want[i].Since
 	}
 }
 

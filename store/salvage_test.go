@@ -374,7 +374,7 @@ func TestSalvageIsRefusedWhileSendgateRuns(t *testing.T) {
 // A large change that a crash has cut is durable by its intent.
 func TestSalvageFinishesALargeChange(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
-	c := manyRecipients(s.NewID(), 5000)
+	c := manyRecipients(s.NewID(), 12000)
 	cut(t, s, c, 1)
 	w := &wreck{dir: copyDir(t, s.cfg.Dir), cfg: s.cfg}
 	w.cfg.Dir = w.dir
@@ -383,7 +383,7 @@ func TestSalvageFinishesALargeChange(t *testing.T) {
 	}
 	waiting := 0
 	report, err := Salvage(w.cfg, func(m *Salvaged) error { waiting += len(m.Waiting); return nil })
-	if err != nil || waiting != 5000 || len(report.Faults) > 0 {
+	if err != nil || waiting != 12000 || len(report.Faults) > 0 {
 		t.Errorf("%d recipients, %q, %v", waiting, report.Faults, err)
 	}
 }
