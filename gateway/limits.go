@@ -37,8 +37,9 @@ type limits struct {
 	dir   string
 	feed  *store.Subscription
 	past  *history
-	tail  uint64 // while the journal is read from a snapshot: the batch of that
-	seen  uint64 // the newest batch that was observed whole
+	asks  chan func() // what is done between two records; see erase
+	tail  uint64      // while the journal is read from a snapshot: the batch of that
+	seen  uint64      // the newest batch that was observed whole
 	saved uint64
 	trial time.Time // until when limits only tell
 	now   func() time.Time
@@ -50,7 +51,7 @@ type limits struct {
 
 // openLimits builds the engine and brings its memory up to the end of the journal.
 func openLimits(ctx context.Context, journal *store.Store, dir string, s guard.Settings, past *history, now func() time.Time, log *zap.Logger) (*limits, error) {
-	l := &limits{store: journal, dir: filepath.Join(dir, memoryDir), past: past, now: now, log: log}
+	l := &limits{store: journal, dir: filepath.Join(dir, memoryDir), past: past, asks: make(chan func()), now: now, log: log}
 	trial, err := trialEnd(journal, s.Config.Trial, now())
 	if err != nil {
 		return nil, err
@@ -65,6 +66,7 @@ func openLimits(ctx context.Context, journal *store.Store, dir string, s guard.S
 	} else if l.feed, err = journal.Replay(); err != nil {
 		return nil, fmt.Errorf("read the journal for the limits: %w", err)
 	}
+	l.feed = l.feed.WithEnvelopes(interesting)
 	if err := l.catchUp(ctx); err != nil {
 		return nil, fmt.Errorf("read the journal for the limits: %w", err)
 	}
@@ -123,22 +125,27 @@ func (l *limits) loadPart(part string) (uint64, error) {
 func (l *limits) file(part string) string { return filepath.Join(l.dir, part+".snapshot") }
 
 // save writes the snapshots when there is something new.
-func (l *limits) save() {
+func (l *limits) save() error {
 	if l.seen == l.saved {
-		return
+		return nil
 	}
 	mark := l.seen
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		l.log.Warn("the limits cannot be saved; the journal has them", zap.Error(err))
-		return
+		return fmt.Errorf("save the limits: %w", err)
 	}
 	for _, part := range guard.Parts {
 		if err := l.savePart(part, mark); err != nil {
-			l.log.Warn("the limits cannot be saved; the journal has them", zap.String("part", part), zap.Error(err))
-			return
+			return fmt.Errorf("save the limits: %s: %w", part, err)
 		}
 	}
 	l.saved = mark
+	return nil
+}
+
+func (l *limits) saveOrLog() {
+	if err := l.save(); err != nil {
+		l.log.Warn("the limits cannot be saved; the journal has them", zap.Error(err))
+	}
 }
 
 // savePart replaces a snapshot at once or not at all.

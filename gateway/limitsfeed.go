@@ -17,7 +17,7 @@ func (l *limits) catchUp(ctx context.Context) error {
 	last := l.store.LastBatch()
 	for {
 		r, ok, err := l.feed.NextUpTo(ctx, last)
-		if err != nil {
+		if err = errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
 		if !ok {
@@ -82,36 +82,31 @@ func (l *limits) envelope(r *store.Record) (*policy.Envelope, error) {
 	if r.Envelope != nil {
 		return r.Envelope, nil
 	}
-	m, err := l.store.Message(r.Message)
+	e, err := l.store.Envelope(r.Message)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	rows, err := l.store.Recipients(r.Message)
-	if err != nil {
-		return nil, err
-	}
-	for i := range rows {
-		if rows[i].Group == 0 && rows[i].Attempt == 0 {
-			m.Envelope.Recipients = append(m.Envelope.Recipients, rows[i].Recipient)
-		}
-	}
-	return &m.Envelope, nil
+	return e, err
 }
 
 // ofInterest reports whether an event of a record means anything to the rules. The end of a usual hold does
 // not, and is what happens to nearly every message.
 func (l *limits) ofInterest(r *store.Record) bool {
-	for i := range r.Events {
-		switch e := &r.Events[i]; e.Kind {
+	return interesting(r.Events) || slices.ContainsFunc(r.Events, isReleased) && l.Keeps(r.Message)
+}
+
+func isReleased(e policy.Event) bool { return e.Kind == policy.Released }
+
+// interesting reports whether events mean anything to the rules, whatever message they are about.
+func interesting(events []policy.Event) bool {
+	for i := range events {
+		switch e := &events[i]; e.Kind {
 		case policy.Accepted, policy.Offered, policy.Canceled, policy.Blocked, policy.NeverQueued, policy.Refused,
 			policy.Suspended, policy.Unsuspended, policy.Boosted, policy.Overridden, policy.UsageReset, policy.CampaignDecided,
 			policy.Bounced, policy.AsyncBounced, policy.Login:
 			return true
 		case policy.Released:
-			if e.Charge != nil || e.Rule != "" || l.Keeps(r.Message) {
+			if e.Charge != nil || e.Rule != "" {
 				return true
 			}
 		case policy.Held, policy.HoldChanged, policy.Approved:
@@ -181,7 +176,7 @@ func (l *limits) run(ctx context.Context, r releaser) error {
 	end()
 	<-flows
 	<-written
-	l.save()
+	l.saveOrLog()
 	return err
 }
 
@@ -200,8 +195,10 @@ func (l *limits) follow(ctx context.Context, records <-chan store.Record, failed
 				return fmt.Errorf("follow the journal for the limits: %w", err)
 			}
 			l.observe(&record)
+		case ask := <-l.asks:
+			ask()
 		case <-save.C:
-			l.save()
+			l.saveOrLog()
 		}
 	}
 }

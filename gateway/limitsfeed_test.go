@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/store"
+	"go.uber.org/zap"
 )
 
 // What follows the journal reads nothing again of a new message, nor of the end of a hold that no rule
@@ -60,5 +63,17 @@ func TestTheReleaseOfWhatWaitsIsOfInterest(t *testing.T) {
 	b.observe()
 	if !b.l.ofInterest(&store.Record{Message: id, Events: []policy.Event{{Kind: policy.Released}}}) {
 		t.Error("it is not looked at")
+	}
+}
+
+// A start that reads the journal can be stopped.
+func TestAStoppedStartReadsNoFurther(t *testing.T) {
+	b := newLedger(t)
+	b.send(1)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	_, err := openLimits(ctx, b.store, t.TempDir(), b.settings(), newHistory(), time.Now, zap.NewNop())
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }

@@ -280,6 +280,37 @@ func TestRestoredMailDoesNotGoByItself(t *testing.T) {
 	}
 }
 
+// Whoever restores a backup hears that the rules were bypassed when it was made: they apply again.
+func TestARestoreTellsOfABypass(t *testing.T) {
+	began, until := time.Now().UTC().Truncate(time.Second), time.Now().UTC().Truncate(time.Second).Add(time.Hour)
+	started := policy.Event{Kind: policy.BypassStarted, Time: began, Until: until, Actor: "api:ops"}
+	for name, tt := range map[string]struct {
+		events []policy.Event
+		want   time.Time
+	}{
+		"none":                {nil, time.Time{}},
+		"one that was on":     {[]policy.Event{started}, until},
+		"one that had ended":  {[]policy.Event{started, {Kind: policy.BypassEnded, Time: began, Actor: "api:ops"}}, time.Time{}},
+		"one that is over":    {[]policy.Event{{Kind: policy.BypassStarted, Time: began, Until: began, Actor: "api:ops"}}, time.Time{}},
+		"one that was longer": {[]policy.Event{started, {Kind: policy.BypassStarted, Time: began, Until: until.Add(time.Hour)}}, until.Add(time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := mustOpen(t, t.TempDir())
+			defer s.Close()
+			id := s.NewID()
+			for _, e := range tt.events {
+				if _, err := s.Commit(t.Context(), Change{Message: id, Events: []policy.Event{e}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			report, err := Restore(t.Context(), testConfig(t, filepath.Join(t.TempDir(), "new")), bytes.NewReader(backUp(t, s)), false)
+			if err != nil || !report.Bypassed.Equal(tt.want) {
+				t.Errorf("%v, %v, want %v", report.Bypassed, err, tt.want)
+			}
+		})
+	}
+}
+
 // A backup of an encrypted journal is encrypted; one that is not can be restored into an encrypted journal.
 func TestBackupsOfEncryptedJournals(t *testing.T) {
 	dir := t.TempDir()

@@ -136,10 +136,15 @@ func (s *Store) Body(id policy.ID) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.BodyOf(&m)
+}
+
+// BodyOf is Body for who has read the message.
+func (s *Store) BodyOf(m *Message) (io.ReadCloser, error) {
 	if m.BodyChunks == 0 {
-		return nil, fmt.Errorf("body of %s: %w", id, ErrNotFound)
+		return nil, fmt.Errorf("body of %s: %w", m.ID, ErrNotFound)
 	}
-	return &bodyReader{store: s, id: id, left: m.BodySize}, nil
+	return &bodyReader{store: s, id: m.ID, left: m.BodySize}, nil
 }
 
 // A bodyReader holds one chunk at a time.

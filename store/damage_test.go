@@ -422,13 +422,37 @@ func TestDamagedTableIsRefusedAndRepaired(t *testing.T) {
 	}
 }
 
+// A damaged table may have had a message's events and not its row: what is left of it stays.
+func TestMessageWithoutEventsIsRepaired(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	id, whole := keep(t, s, 0), keep(t, s, 0)
+	if err := s.db.DropPrefix(idKey(keyEvents, id)); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := os.WriteFile(filepath.Join(s.cfg.Dir, watermarkFile), []byte("1000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if report := mustRepair(t, s.cfg.Dir); report.Messages != 2 || report.Doubtful != 2 {
+		t.Errorf("report %+v", report)
+	}
+	s = mustOpen(t, s.cfg.Dir)
+	defer s.Close()
+	for _, id := range []policy.ID{id, whole} {
+		if m, err := s.Message(id); err != nil || m.State() != policy.StateHeld {
+			t.Errorf("%+v, %v", m, err)
+		}
+	}
+}
+
 func TestBeyondRepair(t *testing.T) {
 	dir, _ := crashed(t, 3, 0)
 	overwrite(t, filepath.Join(dir, engineDir, "MANIFEST"), 5, 1)
 	if text := refused(t, dir); !strings.Contains(text, "Restore a backup") {
 		t.Error(text)
 	}
-	if _, err := Repair(testConfig(t, dir)); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "this is beyond repair") {
+	if _, err := Repair(testConfig(t, dir)); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "this is beyond repair") ||
+		strings.Contains(err.Error(), "store repair") || !strings.Contains(err.Error(), "sendgate export-held") {
 		t.Errorf("repair: %v", err)
 	}
 }

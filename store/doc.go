@@ -57,7 +57,8 @@
 // # Erasure
 //
 // [Store.Redact] is the one exception to a journal in which nothing changes: it takes a person out of what is stored of a
-// message that is over, with its indexes, and deletes its body. Batches stay whole.
+// message that is over, with its indexes, and deletes its body, or out of a timeline that is no message. Batches stay
+// whole. [Store.Naming] finds what names the person.
 //
 // # Concurrency
 //

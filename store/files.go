@@ -126,7 +126,7 @@ func isKeySize(octets int) bool { return octets == 16 || octets == 24 || octets 
 // explainOpen turns what the engine says into what the operator has to do.
 func explainOpen(cfg Config, err error) error {
 	for _, ours := range []error{unix.EACCES, unix.EPERM, unix.EROFS, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOSPC, unix.EDQUOT} {
-		if errors.Is(err, ours) {
+		if errors.Is(err, ours) || strings.Contains(err.Error(), ours.Error()) { // of some the engine keeps the words alone
 			return fmt.Errorf("open store in %s: %w", cfg.Dir, err)
 		}
 	}
@@ -134,7 +134,8 @@ func explainOpen(cfg Config, err error) error {
 		return fmt.Errorf("open store in %s: the encryption key is not the one it was made with: set store.encryption_key_file to that key (encryption cannot be switched on or off later). If it is the one, %s is damaged",
 			cfg.Dir, filepath.Join(cfg.Dir, engineDir, badger.KeyRegistryFileName))
 	}
-	return fmt.Errorf("%w: the engine cannot open %s: %v. Restore a backup, or try \"sendgate store repair --data %s\"", ErrDamaged, cfg.Dir, err, cfg.Dir)
+	return fmt.Errorf("%w: the engine cannot open %s: %v. Restore a backup; \"sendgate export-held DIR --data %s\" takes out the mail that waits",
+		ErrDamaged, cfg.Dir, err, cfg.Dir)
 }
 
 // engineLog gives Badger's own messages to ours, one level down: they are about the engine.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 // A journal of an older schema is brought to the newest one at the start, step by step, before anything else
 // uses it. To raise the schema: add a step, raise the constant, and put a journal that the last version has
 // written into testdata. A step only adds to or rewrites what is there, may be repeated from any point, and
-// notes how far it has come after each group: after a kill -9 it goes on from there. The version is raised
+// notes how far it has come after each group: after a kill -9, or when it is told to stop, it goes on from there. The version is raised
 // when the step is done, together with the end of its note.
 
 // migrationKey holds how far the step that is under way has come: a key of the journal.
@@ -25,24 +26,24 @@ const migrationWord = 10 * time.Second // between two lines of the log that tell
 // A step brings the journal from one schema to the next.
 type step struct {
 	does string
-	run  func(*Store) error
+	run  func(context.Context, *Store) error
 }
 
 // steps gives what leads from each schema to the next one, from 1 on.
 func steps() []step {
 	return []step{
-		{"indexes of identities, records and ends, and the counts", func(s *Store) error { return s.deriveAll(maxDerived) }},
+		{"indexes of identities, records and ends, and the counts", func(ctx context.Context, s *Store) error { return s.deriveAll(ctx, maxDerived) }},
 	}
 }
 
 // migrate brings a journal of schema found to the newest one.
-func (s *Store) migrate(found int) error {
+func (s *Store) migrate(ctx context.Context, found int) error {
 	for ; found < schema; found++ {
 		st := steps()[found-1]
 		log := s.cfg.Log.With(zap.Int("from", found), zap.Int("to", found+1))
 		log.Info("the journal is brought to a newer schema: "+st.does, zap.String("dir", s.cfg.Dir))
 		start := time.Now()
-		if err := st.run(s); err != nil {
+		if err := st.run(ctx, s); err != nil {
 			return fmt.Errorf("bring %s from schema %d to %d: %w", s.cfg.Dir, found, found+1, err)
 		}
 		err := s.db.Update(func(txn *badger.Txn) error {
@@ -86,7 +87,7 @@ func (s *Store) migrated() (note migrationNote, begun bool, err error) {
 //
 // It reads the rows in their order, many messages at a time, and looks for what it derives from them in order, too:
 // to look for every row by its key, and to write again what is there, takes ten times as long.
-func (s *Store) deriveAll(octets int) error {
+func (s *Store) deriveAll(ctx context.Context, octets int) error {
 	note, begun, err := s.migrated()
 	if err != nil {
 		return err
@@ -104,6 +105,9 @@ func (s *Store) deriveAll(octets int) error {
 		return err
 	}
 	for said := time.Now(); ; {
+		if err := ctx.Err(); err != nil {
+			return err // what is noted is done
+		}
 		d, more, err := s.readDerived(note.Upto, octets)
 		if err == nil {
 			err = errors.Join(s.room(), s.writeDerived(d))
@@ -166,10 +170,10 @@ func (s *Store) noteDerived(note migrationNote, d *derived) error {
 	})
 }
 
-// derive writes all index entries of a message again.
+// derive writes all index entries of a message again, those of events that are left.
 func (s *Store) derive(wb *badger.WriteBatch, m *Message, rows policy.Rows) error {
 	records, err := s.Timeline(m.ID)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	keys := indexEntries(m, rows)

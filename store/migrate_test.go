@@ -3,7 +3,9 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/hex"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -215,11 +217,11 @@ const (
 	octetsOfGroup = 60 << 10 // some 40 messages: 30 notes
 )
 
-// TestMigratingProcess is the process that is killed below.
+// TestMigratingProcess is the process that is killed below, and nothing by itself.
 func TestMigratingProcess(t *testing.T) {
 	dir := os.Getenv(migratingDir)
 	if dir == "" {
-		t.Skip("a part of TestKilledMigrationGoesOn")
+		return
 	}
 	cfg := testConfig(t, dir)
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(os.Stdout), zap.DebugLevel)
@@ -228,7 +230,7 @@ func TestMigratingProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.deriveAll(octetsOfGroup); err != nil {
+	if err := s.deriveAll(t.Context(), octetsOfGroup); err != nil {
 		t.Fatal(err)
 	}
 	os.Stdout.WriteString("derived\n")
@@ -293,4 +295,46 @@ func migrateAndKill(t *testing.T, dir string, groups int) (lines []string) {
 		t.Fatalf("the process failed: %s %s", lines, stderr.String())
 	}
 	return lines
+}
+
+// Who is told to stop stops at the next group, and the next start goes on from there.
+func TestStoppedMigrationGoesOn(t *testing.T) {
+	dir := fixture(t, "schema1-first.txt", copiesOfOld)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	groups := 0
+	cfg := testConfig(t, dir)
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.DebugLevel)
+	cfg.Log = zap.New(core, zap.Hooks(func(e zapcore.Entry) error {
+		if e.Message == "migrated" {
+			if groups++; groups == 3 {
+				stop()
+			}
+		}
+		return nil
+	}))
+	s, err := open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.deriveAll(ctx, octetsOfGroup); !errors.Is(err, context.Canceled) || groups != 3 {
+		t.Errorf("%v after %d groups", err, groups)
+	}
+	note, begun, err := s.migrated()
+	if err != nil || !begun || note.Done == 0 || note.Done >= 4*copiesOfOld {
+		t.Errorf("%+v, %v, %v", note, begun, err)
+	}
+	if err := s.release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenContext(ctx, cfg); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "from schema 1 to 2") {
+		t.Errorf("%v", err)
+	}
+	s = mustOpen(t, dir)
+	defer s.Close()
+	checkMigrated(t, s, copiesOfOld)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustVerify(t, dir)
 }

@@ -54,7 +54,7 @@ func TestNotesOfTheMigration(t *testing.T) {
 			}
 		}
 		for range 2 { // the second time there is nothing to do
-			if err := s.deriveAll(1); err != nil {
+			if err := s.deriveAll(t.Context(), 1); err != nil {
 				t.Fatal(err)
 			}
 			got, begun, err := s.migrated()

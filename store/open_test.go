@@ -40,11 +40,11 @@ func TestSecondOpenIsRefused(t *testing.T) {
 	mustOpen(t, s.cfg.Dir).Close()
 }
 
-// TestHelperHolds is the process that TestOtherProcessIsRefused starts.
+// TestHelperHolds is the process that TestOtherProcessIsRefused starts, and nothing by itself.
 func TestHelperHolds(t *testing.T) {
 	dir := os.Getenv("SENDGATE_TEST_HOLD")
 	if dir == "" {
-		t.Skip("only for TestOtherProcessIsRefused")
+		return
 	}
 	s := mustOpen(t, dir)
 	defer s.Close()
@@ -120,6 +120,10 @@ func TestOpenSaysWhatIsWrongWithTheDirectory(t *testing.T) {
 	if err := explainOpen(Config{Dir: "/d"}, &fs.PathError{Op: "open", Path: "/d/x", Err: unix.EMFILE}); errors.Is(err, ErrDamaged) ||
 		err.Error() != "open store in /d: open /d/x: too many open files" {
 		t.Errorf("out of descriptors: %v", err)
+	}
+	if err := explainOpen(Config{Dir: "/d"}, errors.New(`Opening file: "/d/1.sst" err: open /d/1.sst: permission denied`)); errors.Is(err, ErrDamaged) ||
+		!strings.HasPrefix(err.Error(), "open store in /d: Opening file: ") {
+		t.Errorf("a table that is somebody else's: %v", err)
 	}
 	info, err := os.Stat(mustClose(t, mustOpen(t, filepath.Join(t.TempDir(), "deep", "new"))))
 	if err != nil || info.Mode().Perm() != 0o700 {

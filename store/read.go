@@ -33,6 +33,19 @@ func (s *Store) Recipients(id policy.ID) (rows policy.Rows, err error) {
 	return rows, err
 }
 
+// RecipientsOf is Recipients for who has read the message, as of that time: members of groups and attempts that have
+// come since are left out.
+func (s *Store) RecipientsOf(m *Message) (rows policy.Rows, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		rows, err = readRecipients(txn, m)
+		return err
+	})
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		err = fmt.Errorf("recipients of %s: %w", m.ID, ErrNotFound) // pruned meanwhile
+	}
+	return rows, err
+}
+
 // Timeline gives every change of a message in order. ErrNotFound when nothing is known of the id.
 func (s *Store) Timeline(id policy.ID) (records []Record, err error) {
 	err = s.view(func(txn *badger.Txn) error {
@@ -105,6 +118,10 @@ func readMessage(txn *badger.Txn, id policy.ID) (m Message, err error) {
 	if err != nil {
 		return m, err
 	}
+	return decodeMessage(id, item)
+}
+
+func decodeMessage(id policy.ID, item *badger.Item) (m Message, err error) {
 	err = item.Value(func(v []byte) error { return decoding.Unmarshal(v, &m) })
 	if err != nil {
 		return m, fmt.Errorf("message %s: %w", id, err)
@@ -113,10 +130,13 @@ func readMessage(txn *badger.Txn, id policy.ID) (m Message, err error) {
 	return m, nil
 }
 
-func readRecipients(txn *badger.Txn, m *Message) (policy.Rows, error) {
+func readRecipients(txn *badger.Txn, m *Message) (policy.Rows, error) { return readRows(m, txn.Get) }
+
+// readRows reads all rows of a message, in order.
+func readRows(m *Message, get lookup) (policy.Rows, error) {
 	rows := make(policy.Rows, m.Recipients)
 	for i := range rows {
-		item, err := txn.Get(recipientKey(m.ID, i))
+		item, err := get(recipientKey(m.ID, i))
 		if err == nil {
 			err = item.Value(func(v []byte) error { return decoding.Unmarshal(v, &rows[i]) })
 		}

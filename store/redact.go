@@ -11,17 +11,20 @@ import (
 // ErrUnfinished is returned for a message that sendgate still has to act on, or of which more is expected.
 var ErrUnfinished = errors.New("the message is still on its way")
 
-// A Stored is all that the journal has of a message, for who rewrites it.
+// A Stored is all that the journal has of a message, or of a timeline that is no message, for who rewrites it.
 type Stored struct {
-	Message *Message
+	Message *Message // nil for a timeline that is no message
 	Rows    policy.Rows
 	Records []Record
+	// KeepBody leaves the body, and is for who rewrites only what others have noted about the message.
+	KeepBody bool
 }
 
-// Redact rewrites what is stored of a message whose recipients have all come to an end, and deletes its body. fn
-// takes out of it what shall not be known any more; it may be called again, keeps the states of the rows and the
-// kinds and the number of events, and an error of it is given back. All indexes follow. It is one transaction: the
-// message is either as before or as fn left it. Errors: [ErrNotFound], ErrUnfinished, [ErrTooLarge].
+// Redact rewrites what is stored of a message whose recipients have all come to an end, and deletes its body, or of
+// a timeline that is no message. fn takes out of it what shall not be known any more; it may be called again, keeps
+// the states of the rows and the kinds and the number of events, and an error of it is given back. All indexes follow.
+// It is one transaction: the message is either as before or as fn left it. Who follows the journal is told what is
+// left from then on, of the past as well. Errors: [ErrNotFound], ErrUnfinished, [ErrTooLarge].
 //
 // This is the one exception to a journal in which nothing changes. Batches keep their numbers, so that they are whole
 // as before. What was written remains in files of the engine until it compacts them.
@@ -42,7 +45,7 @@ func (s *Store) Redact(id policy.ID, fn func(*Stored) error) error {
 	}
 	w := s.newWriter()
 	defer w.txn.Discard()
-	octets, err := w.redact(id, records, fn)
+	octets, err := w.redact(&Stored{Records: records}, id, fn)
 	if err == nil {
 		err = w.flush()
 	}
@@ -56,55 +59,73 @@ func (s *Store) Redact(id policy.ID, fn func(*Stored) error) error {
 		return fmt.Errorf("redact %s: %w", id, err)
 	}
 	s.garbage.Add(octets)
+	s.hub.forget()
 	return nil
 }
 
 // redact stages what differs afterwards, and gives the size of the body that goes.
-func (w *writer) redact(id policy.ID, records []Record, fn func(*Stored) error) (octets int64, err error) {
-	m, err := readMessage(w.txn, id)
-	if err != nil {
+func (w *writer) redact(m *Stored, id policy.ID, fn func(*Stored) error) (octets int64, err error) {
+	if err := w.readStored(m, id); err != nil {
 		return 0, err
 	}
-	if !m.final() {
-		return 0, fmt.Errorf("redact %s: %w", id, ErrUnfinished)
+	before := m.keys(id)
+	was := encodedRows(m.Rows)
+	events := make([][]byte, len(m.Records))
+	for i := range m.Records {
+		events[i] = encode(m.Records[i].Events)
 	}
-	rows, err := readRecipients(w.txn, &m)
-	if err != nil {
+	if err := fn(m); err != nil {
 		return 0, err
 	}
-	before := redactedKeys(&m, rows, records)
-	was := encodedRows(rows)
-	events := make([][]byte, len(records))
-	for i := range records {
-		events[i] = encode(records[i].Events)
-	}
-	if err := fn(&Stored{&m, rows, records}); err != nil {
-		return 0, err
-	}
-	for i := range records {
-		if after := encode(records[i].Events); !bytes.Equal(after, events[i]) {
-			w.set(eventsKey(id, records[i].Batch, records[i].Position), after)
+	for i := range m.Records {
+		if after := encode(m.Records[i].Events); !bytes.Equal(after, events[i]) {
+			w.set(eventsKey(id, m.Records[i].Batch, m.Records[i].Position), after)
 		}
 	}
-	for i, after := range encodedRows(rows) {
+	for i, after := range encodedRows(m.Rows) {
 		if !bytes.Equal(after, was[i]) {
 			w.set(recipientKey(id, i), after)
 		}
 	}
-	octets = m.BodySize
-	w.dropBody(&m) // writes the message, too
-	w.reindex(before, redactedKeys(&m, rows, records))
+	switch {
+	case m.Message == nil:
+	case m.KeepBody:
+		w.set(idKey(keyMessage, id), encode(m.Message))
+	default:
+		octets = m.Message.BodySize
+		w.dropBody(m.Message) // writes the message, too
+	}
+	w.reindex(before, m.keys(id))
 	return octets, nil
 }
 
-// redactedKeys are all by which a message is found; the entry of its end goes with its body.
-func redactedKeys(m *Message, rows policy.Rows, records []Record) map[string]bool {
-	keys := map[string]bool{}
-	for _, k := range indexEntries(m, rows) {
-		keys[string(k)] = true
+// readStored reads a message that is over. What has events alone is a timeline that is none.
+func (w *writer) readStored(m *Stored, id policy.ID) error {
+	message, err := readMessage(w.txn, id)
+	if errors.Is(err, ErrNotFound) && len(m.Records) > 0 {
+		return nil
 	}
-	for _, r := range records {
-		for _, k := range eventEntries(m.ID, r.Events) {
+	if err != nil {
+		return err
+	}
+	if !message.final() {
+		return fmt.Errorf("redact %s: %w", id, ErrUnfinished)
+	}
+	m.Message = &message
+	m.Rows, err = readRecipients(w.txn, &message)
+	return err
+}
+
+// keys are all by which it is found; the entry of a message's end goes with its body.
+func (m *Stored) keys(id policy.ID) map[string]bool {
+	keys := map[string]bool{}
+	if m.Message != nil {
+		for _, k := range indexEntries(m.Message, m.Rows) {
+			keys[string(k)] = true
+		}
+	}
+	for _, r := range m.Records {
+		for _, k := range eventEntries(id, r.Events) {
 			keys[string(k)] = true
 		}
 	}

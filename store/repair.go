@@ -80,7 +80,7 @@ func repair(cfg Config) (report RepairReport, err error) {
 		return report, err
 	}
 	s.start(last)
-	if err := errors.Join(s.migrate(found), s.sweep()); err != nil {
+	if err := errors.Join(s.migrate(context.Background(), found), s.sweep()); err != nil {
 		return report, err
 	}
 	if err := s.inspect(&report); err != nil {

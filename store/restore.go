@@ -43,6 +43,9 @@ type RestoreReport struct {
 	Waiting int
 	Review  policy.ID
 	Queued  int // messages that go at their time, with release; they are marked as possible duplicates
+	// Bypassed is until when the rules were bypassed when the backup was made; they apply at the start. Zero when they
+	// did all the time, or would by now.
+	Bypassed time.Time
 	// Bodiless are messages whose body the backup lacks, and Unreadable those whose rows cannot be read: what was
 	// damaged when the backup was made.
 	Bodiless, Unreadable []policy.ID
@@ -148,7 +151,7 @@ func fill(ctx context.Context, cfg Config, r *backupReader) (err error) {
 
 // review opens the journal, as every start does, and puts up what waits in it.
 func review(ctx context.Context, cfg Config, report *RestoreReport, release bool) (err error) {
-	s, err := start(cfg)
+	s, err := start(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("the backup was written, but not whole: %w", err)
 	}
@@ -176,7 +179,30 @@ func review(ctx context.Context, cfg Config, report *RestoreReport, release bool
 		report.Waiting, err = eachWaiting(ctx, waiting, func(ctx context.Context, id policy.ID) (bool, error) { return s.putUpOne(ctx, id, report) })
 	}
 	report.LastBatch = s.LastBatch()
+	if err == nil {
+		report.Bypassed, err = s.bypassed(ctx)
+	}
 	return err
+}
+
+// bypassed gives until when the rules are bypassed; zero when they apply.
+func (s *Store) bypassed(ctx context.Context) (until time.Time, err error) {
+	ids, err := s.Records(ctx, policy.BypassStarted, 1, policy.ID{})
+	for _, id := range ids {
+		var records []Record
+		if records, err = s.Timeline(id); err != nil {
+			break
+		}
+		for i := range records {
+			for _, e := range records[i].Events { // of an end it is zero
+				until = e.Until
+			}
+		}
+	}
+	if !s.cfg.Now().Before(until) {
+		until = time.Time{}
+	}
+	return until, err
 }
 
 // Restored gives the batch after which a restore has written what people are to be told, as long as they are asked

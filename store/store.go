@@ -68,20 +68,27 @@ type Store struct {
 
 // Open opens the journal in cfg.Dir, making it when there is none. Errors to branch on: [ErrLocked],
 // [ErrNewerSchema], [ErrDamaged].
-func Open(cfg Config) (*Store, error) {
+func Open(cfg Config) (*Store, error) { return OpenContext(context.Background(), cfg) }
+
+// OpenContext is Open that gives up when ctx ends while it brings the journal to a newer schema, with an error that is
+// the context's. The next start goes on from there.
+func OpenContext(ctx context.Context, cfg Config) (*Store, error) {
 	if err := restored(cfg.Dir); err != nil {
 		return nil, err
 	}
-	return start(cfg)
+	return start(ctx, cfg)
 }
 
 // start is Open of a directory that may have just been restored.
-func start(cfg Config) (*Store, error) {
+func start(ctx context.Context, cfg Config) (*Store, error) {
 	s, err := open(cfg)
+	if errors.Is(err, ErrDamaged) {
+		return nil, fmt.Errorf("%w; \"sendgate store repair --data %s\" may help", err, cfg.Dir)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.verify(); err != nil {
+	if err := s.verify(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
 	if err := errors.Join(s.loadGarbage(), s.loadCounts(), s.loadWaiting(), s.sweep()); err != nil {

@@ -3,10 +3,9 @@ package store
 import (
 	"context"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/sendgate/sendgate/policy"
@@ -23,6 +22,8 @@ type hub struct {
 	batches []recent
 	octets  int
 	changed chan struct{}
+
+	forgets atomic.Uint64 // calls of forget
 }
 
 type recent struct {
@@ -48,6 +49,15 @@ func (h *hub) publish(records []Record, octets int) {
 	h.changed = make(chan struct{})
 }
 
+// forget makes subscribers read from the disk what was published so far.
+func (h *hub) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.first += uint64(len(h.batches))
+	h.batches, h.octets = nil, 0
+	h.forgets.Add(1)
+}
+
 // get gives a batch if it is in memory; else old tells whether it is on disk already, and changed
 // is closed when a newer batch comes.
 func (h *hub) get(number uint64) (records []Record, old bool, changed <-chan struct{}) {
@@ -62,12 +72,23 @@ func (h *hub) get(number uint64) (records []Record, old bool, changed <-chan str
 	return nil, false, h.changed
 }
 
+// newestOld gives the newest batch that is no longer in memory.
+func (h *hub) newestOld() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.first - 1
+}
+
 // A Subscription reads the journal forward and waits at its end. It is used by one goroutine. A
 // slow reader costs nobody anything: what is no longer in memory it reads from disk.
 type Subscription struct {
 	store *Store
 	next  uint64
-	rest  []Record
+	rest  []Record // of a batch in memory
+	old   []coming // of batches on disk
+	wants func([]policy.Event) bool
+
+	forgets uint64 // of the hub, when old was read
 }
 
 // Subscribe reads every record after the batch of this number; 0 stands for those from now on.
@@ -92,6 +113,13 @@ func (s *Store) Replay() (*Subscription, error) {
 	return sub, err
 }
 
+// WithEnvelopes gives old records with such events their envelope, too, as far as it is at hand: one that is missing is
+// to be had by [Store.Envelope]. Of may be called by several goroutines at the same time.
+func (sub *Subscription) WithEnvelopes(of func([]policy.Event) bool) *Subscription {
+	sub.wants = of
+	return sub
+}
+
 // Next gives the next record, waiting for it. Its error is the context's, ErrClosed, or what the
 // disk said.
 func (sub *Subscription) Next(ctx context.Context) (Record, error) {
@@ -102,15 +130,19 @@ func (sub *Subscription) Next(ctx context.Context) (Record, error) {
 // NextUpTo is Next for what is there: after the batch of that number it gives false instead of waiting.
 func (sub *Subscription) NextUpTo(ctx context.Context, last uint64) (r Record, ok bool, err error) {
 	for len(sub.rest) == 0 {
+		if r, ok, err = sub.nextOld(); ok || err != nil {
+			return r, ok, err
+		}
 		if sub.next > last {
 			return Record{}, false, nil
 		}
 		records, old, changed := sub.store.hub.get(sub.next)
 		switch {
 		case old:
-			if records, err = sub.store.batch(sub.next); err != nil {
+			if err = sub.readAhead(min(sub.store.hub.newestOld(), last)); err != nil {
 				return Record{}, false, err
 			}
+			continue
 		case changed != nil:
 			select {
 			case <-changed:
@@ -127,37 +159,4 @@ func (sub *Subscription) NextUpTo(ctx context.Context, last uint64) (r Record, o
 	r = sub.rest[0]
 	sub.rest = sub.rest[1:]
 	return r, true, nil
-}
-
-// batch reads a batch from disk; one that was pruned is empty.
-func (s *Store) batch(number uint64) (records []Record, err error) {
-	err = s.view(func(txn *badger.Txn) error {
-		item, err := txn.Get(batchKey(number))
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		ids, err := item.ValueCopy(nil)
-		if err != nil {
-			return err
-		}
-		for position, ids := 0, ids[8:]; len(ids) >= idSize; position, ids = position+1, ids[idSize:] {
-			r := Record{Batch: number, Position: position, Message: policy.ID(ids[:idSize])}
-			item, err := txn.Get(eventsKey(r.Message, number, position))
-			if errors.Is(err, badger.ErrKeyNotFound) {
-				continue
-			}
-			if err == nil {
-				err = item.Value(func(v []byte) error { return decoding.Unmarshal(v, &r.Events) })
-			}
-			if err != nil {
-				return fmt.Errorf("batch %d: %w", number, err)
-			}
-			records = append(records, r)
-		}
-		return nil
-	})
-	return records, err
 }

@@ -92,7 +92,8 @@ type Record struct {
 	Events   []policy.Event
 	// Envelope is that of the change that stored the message, with its recipients: whoever follows the
 	// journal need not read a new message again. It is nil for every other change, and for what was read
-	// from disk (an old record of a subscription, a timeline). It is shared: nobody changes it.
+	// from disk (an old record of a subscription without [Subscription.WithEnvelopes], a timeline). It is
+	// shared: nobody changes it.
 	Envelope *policy.Envelope
 }
 

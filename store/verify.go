@@ -28,7 +28,7 @@ var (
 )
 
 // verify checks that what was written is there: the schema, and every batch up to the mark.
-func (s *Store) verify() error {
+func (s *Store) verify(ctx context.Context) error {
 	found, err := s.verifySchema()
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (s *Store) verify() error {
 		return err
 	}
 	s.start(last)
-	return s.migrate(found)
+	return s.migrate(ctx, found)
 }
 
 // maxVerified bounds the tables that are read at the start: some seconds.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -33,6 +34,8 @@ type VerifyReport struct {
 	Oldest     time.Time // when the oldest message was received
 	Faults     []string  // the first ones, in words
 	FaultCount int
+
+	counts map[int64]counts // by hour, of the messages that are there
 }
 
 func (v *VerifyReport) fault(format string, args ...any) {
@@ -101,66 +104,122 @@ func (s *Store) checkBatches(ctx context.Context, v *VerifyReport) error {
 		v.fault("%s: missing", describe([]hole{h}))
 	}
 	v.LastBatch, v.Mark = last, mark
-	return s.eachKey(ctx, keyBatch, func(txn *badger.Txn, item *badger.Item) error {
+	var list []coming
+	err = s.eachKey(ctx, keyBatch, keyEvents, func(_ lookup, item *badger.Item) error {
 		number := binary.BigEndian.Uint64(item.Key()[1:])
 		if v.FirstBatch == 0 {
 			v.FirstBatch = number
 		}
-		return item.Value(func(b []byte) error { return checkBatch(txn, v, number, b) })
+		err := item.Value(func(b []byte) error {
+			if len(b) < 8 || (len(b)-8)%idSize != 0 {
+				v.fault("batch %d: its record cannot be read", number)
+				return nil
+			}
+			list = appendBatch(list, number, b)
+			return nil
+		})
+		if err == nil && len(list) >= verifiedAtOnce {
+			err = s.checkRecords(v, list)
+			list = list[:0]
+		}
+		return err
+	})
+	return errors.Join(err, s.checkRecords(v, list))
+}
+
+// verifiedAtOnce is how many records are looked for in order of their keys.
+const verifiedAtOnce = 20_000
+
+// checkRecords looks for the events that batches name. Those of a message that was pruned are gone with it.
+func (s *Store) checkRecords(v *VerifyReport, list []coming) error {
+	if err := inParts(inOrder(list), s.findEvents); err != nil {
+		return err
+	}
+	return s.view(func(txn *badger.Txn) error {
+		for i := range list {
+			c := &list[i]
+			if c.read {
+				continue
+			}
+			if _, err := txn.Get(idKey(keyMessage, c.Message)); err == nil {
+				v.fault("batch %d: the events of message %s are missing", c.Batch, c.Message)
+			} else if !errors.Is(err, badger.ErrKeyNotFound) {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// checkBatch looks for the events that a batch names. Those of a message that was pruned are gone with it.
-func checkBatch(txn *badger.Txn, v *VerifyReport, number uint64, b []byte) error {
-	if len(b) < 8 || (len(b)-8)%idSize != 0 {
-		v.fault("batch %d: its record cannot be read", number)
+// findEvents marks the records whose events are there, without reading them.
+func (s *Store) findEvents(part []*coming) error {
+	return s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyEvents}})
+		defer it.Close()
+		for _, c := range part {
+			_, err := find(txn, it, eventsKey(c.Message, c.Batch, c.Position))
+			if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
+				return err
+			}
+			c.read = err == nil
+		}
+		return nil
+	})
+}
+
+// checkMessages reads every message with its recipients and its body, and looks for the entries by which they are
+// found: in the order of their keys, very many at a time.
+func (s *Store) checkMessages(ctx context.Context, v *VerifyReport) error {
+	v.counts = map[int64]counts{}
+	var entries [][]byte
+	octets := 0
+	err := s.eachKey(ctx, keyMessage, keyRecipient, func(look lookup, item *badger.Item) (err error) {
+		for _, k := range s.checkMessage(look, v, item) {
+			entries, octets = append(entries, k), octets+len(k)+keyOverhead
+		}
+		if octets > maxDerived {
+			err = s.checkIndexes(v, entries)
+			entries, octets = nil, 0
+		}
+		return err
+	})
+	return errors.Join(err, s.checkIndexes(v, entries))
+}
+
+// checkMessage reads a message, and gives the keys of the entries by which it is found.
+func (s *Store) checkMessage(look lookup, v *VerifyReport, item *badger.Item) [][]byte {
+	id := lastID(item.Key())
+	v.Messages++
+	if v.Oldest.IsZero() {
+		v.Oldest = id.Timestamp().UTC()
+	}
+	m, err := decodeMessage(id, item)
+	if err != nil {
+		v.fault("%v", err)
 		return nil
 	}
-	for position, ids := 0, b[8:]; len(ids) >= idSize; position, ids = position+1, ids[idSize:] {
-		id := policy.ID(ids[:idSize])
-		_, err := txn.Get(eventsKey(id, number, position))
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			if _, err = txn.Get(idKey(keyMessage, id)); err == nil {
-				v.fault("batch %d: the events of message %s are missing", number, id)
-			}
-			err = nil
-		}
-		if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
-			return err
-		}
+	if hour := hourOf(id); v.counts[hour] == nil {
+		v.counts[hour] = counts{}
 	}
-	return nil
-}
-
-// checkMessages reads every message with its recipients and its body.
-func (s *Store) checkMessages(ctx context.Context, v *VerifyReport) error {
-	return s.eachKey(ctx, keyMessage, func(txn *badger.Txn, item *badger.Item) error {
-		id := lastID(item.Key())
-		v.Messages++
-		if v.Oldest.IsZero() {
-			v.Oldest = id.Timestamp().UTC()
-		}
-		m, err := readMessage(txn, id)
-		if err != nil {
-			v.fault("%v", err)
-			return nil
-		}
-		rows, err := readRecipients(txn, &m)
-		if err != nil {
-			v.fault("message %s: %v", id, err)
-			return nil
-		}
-		v.Recipients += len(rows)
-		if !m.Due.IsZero() {
-			v.Waiting++
-		}
-		sum := m
-		if sum.summarise(rows); !maps.Equal(sum.States, m.States) || !sum.Due.Equal(m.Due) {
-			v.fault("message %s: its row does not agree with those of its recipients", id)
-		}
-		s.checkBody(v, &m)
-		return s.checkIndexes(txn, v, &m, rows)
-	})
+	v.counts[hourOf(id)].add(countsOf(&m), 1)
+	recipients, err := readRows(&m, look)
+	if err != nil {
+		v.fault("message %s: %v", id, err)
+		return nil
+	}
+	v.Recipients += len(recipients)
+	if !m.Due.IsZero() {
+		v.Waiting++
+	}
+	sum := m
+	if sum.summarise(recipients); !maps.Equal(sum.States, m.States) || !sum.Due.Equal(m.Due) {
+		v.fault("message %s: its row does not agree with those of its recipients", id)
+	}
+	s.checkBody(v, &m)
+	if v.Schema < schema {
+		return nil // it may lack some
+	}
+	return indexEntries(&m, recipients)
 }
 
 func (s *Store) checkBody(v *VerifyReport, m *Message) {
@@ -174,30 +233,34 @@ func (s *Store) checkBody(v *VerifyReport, m *Message) {
 	}
 }
 
-// checkIndexes looks for the entries by which a message is found. An older schema may lack some.
-func (s *Store) checkIndexes(txn *badger.Txn, v *VerifyReport, m *Message, rows policy.Rows) error {
-	if v.Schema < schema {
-		return nil
+// checkIndexes looks for entries by which messages are found. They end with their ids.
+func (s *Store) checkIndexes(v *VerifyReport, entries [][]byte) error {
+	suspects, err := s.missing(entries)
+	if err != nil {
+		return err
 	}
-	missing := 0
-	for _, k := range indexEntries(m, rows) {
-		_, err := txn.Get(k)
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			missing++
-		} else if err != nil {
-			return err
+	missing := map[policy.ID]int{}
+	err = s.view(func(txn *badger.Txn) error {
+		for _, k := range suspects {
+			_, err := txn.Get(k)
+			if errors.Is(err, badger.ErrKeyNotFound) {
+				missing[lastID(k)]++
+			} else if err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	for _, id := range slices.SortedFunc(maps.Keys(missing), policy.ID.Compare) {
+		v.fault("message %s: %d entries of indexes are missing", id, missing[id])
 	}
-	if missing > 0 {
-		v.fault("message %s: %d entries of indexes are missing", m.ID, missing)
-	}
-	return nil
+	return err
 }
 
 // checkTimelines reads every event.
 func (s *Store) checkTimelines(ctx context.Context, v *VerifyReport) error {
 	var last policy.ID
-	return s.eachKey(ctx, keyEvents, func(txn *badger.Txn, item *badger.Item) error {
+	return s.eachKey(ctx, keyEvents, keyMessage, func(look lookup, item *badger.Item) error {
 		key := item.Key()
 		if len(key) != 1+idSize+10 {
 			v.fault("events under a key of %d octets", len(key))
@@ -215,7 +278,7 @@ func (s *Store) checkTimelines(ctx context.Context, v *VerifyReport) error {
 			return nil
 		}
 		last = id
-		if _, err := txn.Get(idKey(keyMessage, id)); errors.Is(err, badger.ErrKeyNotFound) {
+		if _, err := look(idKey(keyMessage, id)); errors.Is(err, badger.ErrKeyNotFound) {
 			v.Records++
 			for i := range events {
 				if k := events[i].Kind; k == policy.Accepted || k == policy.Held {
@@ -231,9 +294,14 @@ func (s *Store) checkTimelines(ctx context.Context, v *VerifyReport) error {
 // checkDue holds the timers against the messages: they are what lets mail go.
 func (s *Store) checkDue(ctx context.Context, v *VerifyReport) error {
 	entries := 0
-	err := s.eachKey(ctx, keyDue, func(txn *badger.Txn, item *badger.Item) error {
+	err := s.eachKey(ctx, keyDue, keyMessage, func(look lookup, item *badger.Item) error {
 		due, id := parseTimeKey(item.Key())
-		if m, err := readMessage(txn, id); err != nil || !m.Due.Equal(due) {
+		var m Message
+		row, err := look(idKey(keyMessage, id))
+		if err == nil {
+			m, err = decodeMessage(id, row)
+		}
+		if err != nil || !m.Due.Equal(due) {
 			v.fault("message %s: there is a timer at %s, and the message does not wait for it", id, due.Format(time.RFC3339))
 		}
 		entries++
@@ -246,7 +314,7 @@ func (s *Store) checkDue(ctx context.Context, v *VerifyReport) error {
 }
 
 // checkCounts counts the recipients of each hour anew. There may be more in the counts than in messages: pruned ones.
-func (s *Store) checkCounts(ctx context.Context, v *VerifyReport) error {
+func (s *Store) checkCounts(_ context.Context, v *VerifyReport) error {
 	if v.Schema < schema {
 		return nil
 	}
@@ -254,27 +322,14 @@ func (s *Store) checkCounts(ctx context.Context, v *VerifyReport) error {
 		v.fault("%v", err)
 		return nil
 	}
-	found := map[int64]counts{}
-	err := s.eachKey(ctx, keyMessage, func(txn *badger.Txn, item *badger.Item) error {
-		m, err := readMessage(txn, lastID(item.Key()))
-		if err != nil {
-			return nil // said before
-		}
-		hour := hourOf(m.ID)
-		if found[hour] == nil {
-			found[hour] = counts{}
-		}
-		found[hour].add(countsOf(&m), 1)
-		return nil
-	})
-	for hour, c := range found {
+	for hour, c := range v.counts {
 		for state, n := range c {
 			if kept := s.counts[hour][state]; kept < n {
 				v.fault("hour %s: %d recipients are %s, %d are counted", time.Unix(hour*3600, 0).UTC().Format("2006-01-02 15h"), n, state, kept)
 			}
 		}
 	}
-	return err
+	return nil
 }
 
 func (s *Store) checkAudit(_ context.Context, v *VerifyReport) (err error) {
@@ -286,16 +341,23 @@ func (s *Store) checkAudit(_ context.Context, v *VerifyReport) (err error) {
 	return err
 }
 
-// eachKey calls fn for every key of a kind. What it keeps of the item it copies.
-func (s *Store) eachKey(ctx context.Context, kind byte, fn func(txn *badger.Txn, item *badger.Item) error) error {
+// A lookup gives what is under a key.
+type lookup func(key []byte) (*badger.Item, error)
+
+// eachKey calls fn for every key of a kind, with a lookup that is fast for keys of another kind in their order. What fn
+// keeps of the item it copies.
+func (s *Store) eachKey(ctx context.Context, kind, beside byte, fn func(look lookup, item *badger.Item) error) error {
 	return s.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
 		defer it.Close()
+		side := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{beside}})
+		defer side.Close()
+		look := func(key []byte) (*badger.Item, error) { return find(txn, side, key) }
 		for it.Rewind(); it.Valid(); it.Next() {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := fn(txn, it.Item()); err != nil {
+			if err := fn(look, it.Item()); err != nil {
 				return err
 			}
 		}

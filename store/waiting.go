@@ -136,8 +136,8 @@ func (s *Store) Waiting(state policy.State) (messages int, oldest policy.ID) {
 	return ids.count, oldest
 }
 
-// chunkIDs bounds the ids of one chunk of a set.
-const chunkIDs = 512
+// chunkIDs bounds the ids of one chunk of a set. Every message makes a chunk of each state it waits in be copied twice.
+const chunkIDs = 64
 
 // An idSet is a set of ids in order. Chunks are never changed but replaced, so that a snapshot is a copy of their list.
 type idSet struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,7 +24,7 @@ func newRestoreCommand() *cobra.Command {
 			"for a person as one batch, marked as a possible duplicate. Look into the log of the server behind, and let it go or\n" +
 			"take it back with sendgate approvals approve|cancel BATCH. With --release it goes at its time, marked all\n" +
 			"the same. In milter mode the mail itself is in Postfix: what it got after the backup stays in its hold queue until\n" +
-			"contrib/postfix/free-held lets it go.\n\n" +
+			"contrib/postfix/free-held lets it go. A bypass that was on when the backup was made is off.\n\n" +
 			"  systemctl stop sendgate; mv /var/lib/sendgate /var/lib/sendgate.old\n" +
 			"  sendgate restore sendgate.backup --config /etc/sendgate/sendgate.yaml\n" +
 			"  chown -R sendgate: /var/lib/sendgate; systemctl start sendgate\n\n" +
@@ -49,7 +50,7 @@ func newRestoreCommand() *cobra.Command {
 				return err
 			}
 			report, err := store.Restore(cmd.Context(), cfg, in, release)
-			if err != nil {
+			if err = errors.Join(err, handBack(cfg.Dir)); err != nil {
 				return err
 			}
 			return writeRestored(cmd.OutOrStdout(), cfg.Dir, &report)
@@ -126,6 +127,9 @@ func writeRestored(out io.Writer, dir string, r *store.RestoreReport) error {
 			"  sendgate approvals --batch %s\n  sendgate approvals approve %s\n  sendgate approvals cancel %s --reason TEXT\n", r.Waiting, r.Review, r.Review, r.Review)
 	default:
 		fmt.Fprintln(out, "no mail was waiting in it")
+	}
+	if !r.Bypassed.IsZero() {
+		fmt.Fprintf(out, "the rules were bypassed until %s when the backup was made: they apply again from the start on, unless you say\n  sendgate bypass --reason TEXT --for 1h\n", clock(r.Bypassed))
 	}
 	_, err := fmt.Fprintln(out, "give the directory to the user that sendgate runs as before you start it")
 	return err

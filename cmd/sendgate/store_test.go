@@ -101,6 +101,14 @@ func TestBackupRestoreVerify(t *testing.T) {
 	}
 }
 
+// A restore brings back no bypass, and says so.
+func TestRestoreTellsOfABypass(t *testing.T) {
+	var out bytes.Buffer
+	if err := writeRestored(&out, "/data", &store.RestoreReport{Bypassed: time.Now().Add(time.Hour)}); err != nil || !strings.Contains(out.String(), "they apply again from the start on, unless you say\n  sendgate bypass --reason TEXT --for 1h\n") {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}
+
 // What does not come whole takes no older backup's place.
 func TestTornBackupLeavesTheOlderOne(t *testing.T) {
 	_, b := kept(t)

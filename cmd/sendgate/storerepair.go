@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sendgate/sendgate/store"
@@ -22,7 +23,7 @@ func newStoreRepairCommand() *cobra.Command {
 				return err
 			}
 			report, err := store.Repair(cfg)
-			if err != nil {
+			if err = errors.Join(err, handBack(cfg.Dir)); err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()

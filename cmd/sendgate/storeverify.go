@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -27,7 +28,7 @@ func newStoreVerifyCommand() *cobra.Command {
 			}
 			begun := time.Now()
 			report, err := store.Verify(cmd.Context(), cfg)
-			if err != nil {
+			if err = errors.Join(err, handBack(cfg.Dir)); err != nil {
 				return err
 			}
 			if asJSON {
