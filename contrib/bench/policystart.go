@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway"
@@ -21,17 +22,56 @@ import (
 
 // traffic is mail of many senders, spread over a day that ends now, and then going on at that pace.
 type traffic struct {
-	names []string
-	sent  int
-	at    time.Time // of the next message
-	end   time.Time
-	step  time.Duration
+	names     []string
+	templates []template
+	sent      int
+	at        time.Time // of the next message
+	end       time.Time
+	step      time.Duration
+	list      []policy.Submission // for next
+	envelopes []policy.Envelope
 }
 
+// A template is what messages have in common that come again and again.
+type template struct {
+	recipients []policy.Recipient
+	id         string // its Message-ID; another body makes another message of it
+	header     func(name string) []string
+}
+
+// There are so many of them; every fifth goes to five recipients, all others to one.
+const templates = 20_000
+
+// newTraffic makes beforehand what it can: what is measured is not to wait for its own load, nor to collect
+// its garbage.
 func newTraffic(names []string, day int) *traffic {
 	end := time.Now().UTC()
 	step := 24 * time.Hour / time.Duration(day)
-	return &traffic{names: names, at: end.Add(-step * time.Duration(day)), end: end, step: step}
+	t := &traffic{
+		names: names, templates: make([]template, templates), at: end.Add(-step * time.Duration(day)), end: end, step: step,
+		list: make([]policy.Submission, batch), envelopes: make([]policy.Envelope, batch),
+	}
+	for n := range t.templates {
+		recipients := 1
+		if n%5 == 0 {
+			recipients = 5
+		}
+		to := make([]string, recipients)
+		for i := range to {
+			a := policy.Address("customer" + strconv.Itoa((n*31+i)%templates) + "@d" + strconv.Itoa((n+i)%200) + ".example")
+			t.templates[n].recipients = append(t.templates[n].recipients, policy.Recipient{Address: a})
+			to[i] = "Customer <" + string(a) + ">"
+		}
+		field := []string{strings.Join(to, ", ")}
+		t.templates[n].id = "<" + strconv.Itoa(n) + "@corp.example>"
+		t.templates[n].header = func(name string) []string {
+			if name == "To" {
+				return field
+			}
+			return nil
+		}
+	}
+	return t
 }
 
 // hurry lets the messages follow as fast as decisions are made: what happens every ten minutes must not
@@ -46,46 +86,26 @@ func senderNames(n int) []string {
 	return list
 }
 
-// next gives the submissions of the next messages: everybody sends in turn, every fifth message to five.
+// next gives the submissions of the next messages, at most a batch, until it is called again: everybody sends in turn.
 func (t *traffic) next(n int) []policy.Submission {
-	list := make([]policy.Submission, n)
-	for i := range list {
-		list[i] = t.submission(t.sent)
+	for i := range n {
+		t.list[i] = t.submission(t.sent, &t.envelopes[i])
 		t.sent, t.at = t.sent+1, t.at.Add(t.step)
 	}
-	return list
+	return t.list[:n]
 }
 
-func (t *traffic) submission(n int) policy.Submission {
-	at, who := t.at, t.names[n*7919%len(t.names)]
-	s := policy.Submission{Time: at, Stage: policy.StageEnd, Trusted: true}
+func (t *traffic) submission(n int, e *policy.Envelope) policy.Submission {
+	at, who, m := t.at, t.names[n*7919%len(t.names)], &t.templates[n%templates]
+	s := policy.Submission{Time: at, Stage: policy.StageEnd, Trusted: true, Envelope: e, Header: m.header}
 	binary.BigEndian.PutUint64(s.ID[8:], uint64(n)+1)
 	binary.BigEndian.PutUint64(s.Digest[:], uint64(n))
 	_ = s.ID.SetTime(uint64(at.UnixMilli())) // fails only in the year 10889
-	e := &policy.Envelope{
+	*e = policy.Envelope{
 		Received: at, Front: policy.Relay, Direction: policy.Outbound, Sender: policy.Address(who), Identity: who,
 		Client: netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), Helo: "client.corp.example", Protocol: "ESMTP",
-		Size: 4 << 10, From: who, Subject: "Quarterly report", MessageID: "<" + strconv.Itoa(n) + "@corp.example>",
-	}
-	recipients := 1
-	if n%5 == 0 {
-		recipients = 5
-	}
-	to := ""
-	for i := range recipients {
-		a := policy.Address("customer" + strconv.Itoa((n*31+i)%20_000) + "@d" + strconv.Itoa((n+i)%200) + ".example")
-		e.Recipients = append(e.Recipients, policy.Recipient{Address: a})
-		if i > 0 {
-			to += ", "
-		}
-		to += "Customer <" + string(a) + ">"
-	}
-	s.Envelope = e
-	s.Header = func(name string) []string {
-		if name == "To" {
-			return []string{to}
-		}
-		return nil
+		Size: 4 << 10, From: who, Subject: "Quarterly report", MessageID: m.id,
+		Recipients: m.recipients,
 	}
 	return s
 }
@@ -157,10 +177,11 @@ func (b *policyBench) fill(ctx context.Context, dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	t, g := newTraffic(b.names, b.messages), guard.New(b.settings)
+	events := make([]policy.Event, batch)
 	const writers = 100
 	for t.sent < b.messages {
 		list := t.next(min(batch, b.messages-t.sent))
-		events := decideAll(ctx, g, list)
+		decideAll(ctx, g, list, events)
 		err := parallel(writers, func(w int) error {
 			for i := w; i < len(list); i += writers {
 				delivered := policy.Event{Kind: policy.RelayedRemote, Time: list[i].Time, Actor: "upstream", Reply: "250 2.0.0 ok"}

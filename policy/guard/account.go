@@ -18,13 +18,12 @@ const (
 )
 
 // behaved tells the watch of a message that was accepted. m is what the comparison of texts said.
-func (g *Guard) behaved(id policy.ID, e *policy.Envelope, ev *policy.Event, m *similar.Match) {
+func (g *Guard) behaved(id policy.ID, e *policy.Envelope, ev *policy.Event, f *facts, m *similar.Match) {
 	if g.watch == nil {
 		return
 	}
-	f := facts{visible: -1}
 	var room [8]anomaly.Recipient
-	known := g.known(room[:0], g.settings.Load(), e, &f)
+	known := g.known(room[:0], g.settings.Load(), e, f)
 	known.ID = id
 	if ev.Charge != nil && ev.Charge.First != (policy.ID{}) {
 		known.ID = ev.Charge.First // of which it is a client's retry

@@ -35,8 +35,17 @@ func TestAddresses(t *testing.T) {
 			if list, plain := plainAddresses(c.value); plain != c.plain {
 				t.Errorf("plain: %v, %q", plain, list)
 			}
-			if got := addresses(c.value); !slices.Equal(got, c.want) {
-				t.Errorf("got %q", got)
+			var all []policy.Recipient
+			for _, a := range c.want {
+				all = append(all, policy.Recipient{Address: a})
+			}
+			other := policy.Recipient{Address: "z@z.example"}
+			for likely, list := range map[string][]policy.Recipient{
+				"none": nil, "the same": all, "more": append(all, other), "another first": append([]policy.Recipient{other}, all...),
+			} {
+				if got := addresses(c.value, list...); !slices.Equal(got, c.want) {
+					t.Errorf("%s likely: got %q", likely, got)
+				}
 			}
 		})
 	}

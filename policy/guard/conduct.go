@@ -91,7 +91,7 @@ func terse(c *content.Content) bool {
 // enough.
 func (g *Guard) known(room []anomaly.Recipient, all *settings, e *policy.Envelope, f *facts) anomaly.Facts {
 	k := anomaly.Facts{
-		Identity: e.Identity, Groups: all.Directory.Groups(e.Identity), External: room, Client: e.Client, Agent: e.Helo, Bare: strings.TrimSpace(e.Subject) == "",
+		Identity: e.Identity, Groups: f.groupsOf(all, e), External: room, Client: e.Client, Agent: e.Helo, Bare: strings.TrimSpace(e.Subject) == "",
 	}
 	for i := range e.Recipients {
 		if f.isInternal(all, e, i) {

@@ -107,9 +107,6 @@ func (g *Guard) estimate(all *settings, now time.Time) {
 	g.plan, g.planned = plan, now
 }
 
-// Wake is when Flow may have something to give; zero when nobody waits for a time.
-func (g *Guard) Wake() time.Time { return g.waiting.Wake() }
-
 // Waits reports whether a message waits for a limit, and when it will probably go.
 func (g *Guard) Waits(id policy.ID) (until time.Time, finding policy.Finding, ok bool) {
 	g.mu.Lock()

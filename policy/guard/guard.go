@@ -37,6 +37,9 @@ type Settings struct {
 	// Bypassed says whether limits only say what they would do because somebody wants it so for now; nil is
 	// never. It is called for every message and must not block.
 	Bypassed func() bool
+	// Lifted says whether suspensions are among what is only said: mail of suspended accounts is refused in the
+	// verdict, which then has the charge of all others, for it will pass. As Bypassed, without which it is never so.
+	Lifted func() bool
 	// Similar are the thresholds of near-duplicates; without a seed nothing is compared. Only New looks
 	// at it.
 	Similar similar.Config
@@ -148,19 +151,20 @@ func (g *Guard) Decide(ctx context.Context, s policy.Submission) policy.Verdict 
 		return g.recipient(ctx, all, &s)
 	}
 	f := facts{visible: -1}
+	ends := !all.lifted() // what is refused; else it passes, and all of it counts
 	var v policy.Verdict
 	if s.Stage != policy.StageContent {
-		if v = g.message(ctx, all, &s, &f); refuses(&v) {
+		if v = g.message(ctx, all, &s, &f); ends && refuses(&v) {
 			return v
 		}
 	}
 	w, match := g.content(all, &s, &f)
 	v = both(v, w)
-	if refuses(&v) {
+	if ends && refuses(&v) {
 		return v
 	}
 	w = g.conduct(all, &s, &f, s.Content, match)
-	if refuses(&w) && s.Stage != policy.StageContent {
+	if ends && refuses(&w) && s.Stage != policy.StageContent {
 		g.Forget(s.Time, s.ID)
 		return w
 	}
@@ -204,7 +208,7 @@ func (g *Guard) Key(name string) string {
 func (g *Guard) recipient(ctx context.Context, all *settings, s *policy.Submission) policy.Verdict {
 	e := s.Envelope
 	for _, r := range e.Recipients {
-		if v := g.barred(all, s.Time, e.Identity, r.Address); v.Action != policy.Pass {
+		if v := g.barred(all, s.Time, e.Identity, r.Address); v.Action != policy.Pass && !all.lifted() {
 			return v
 		}
 		if all.Domains != nil {
@@ -247,3 +251,6 @@ func (all *settings) tooMany(s *policy.Submission) policy.Verdict {
 func (all *settings) shadow(l *policy.LimitRule, now time.Time) bool {
 	return l.Shadow || now.Before(all.Trial) || all.Bypassed != nil && all.Bypassed()
 }
+
+// lifted reports whether suspensions are only said.
+func (all *settings) lifted() bool { return all.Lifted != nil && all.Lifted() }

@@ -1,19 +1,20 @@
 package guard
 
 import (
-	"net/mail"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/policy/limit"
 )
 
-// facts are what limits count of a message.
+// facts are what limits count of a message. They are found out when they are asked for, once.
 type facts struct {
+	groups   []string         // of the sender
+	grouped  bool             // groups were asked for
+	keys     []string         // of the recipients' addresses
 	internal []bool           // by recipient
-	known    []limit.Relation // by recipient, to the sender; nil until asked for
+	known    []limit.Relation // by recipient, to the sender
 	visible  int64            // external addresses in To and Cc; -1 until asked for
 }
 
@@ -34,7 +35,7 @@ type asked struct {
 
 // measure is demands with the rules that could not be applied. It uses the room while it is enough.
 func (g *Guard) measure(in *asked, all *settings, s *policy.Submission, f *facts) (list []limit.Demand, rules, failed []*policy.LimitRule) {
-	groups := all.Directory.Groups(s.Envelope.Identity)
+	groups := f.groupsOf(all, s.Envelope)
 	list, rules = in.demands[:0], in.rules[:0]
 	var room [4]share
 	for i := range all.Config.Limits {
@@ -166,6 +167,25 @@ func (g *Guard) amount(all *settings, s *policy.Submission, rule int, f *facts, 
 	return one(!f.isInternal(all, e, i))
 }
 
+// groupsOf gives the groups of the sender.
+func (f *facts) groupsOf(all *settings, e *policy.Envelope) []string {
+	if !f.grouped {
+		f.groups, f.grouped = all.Directory.Groups(e.Identity), true
+	}
+	return f.groups
+}
+
+// keysOf gives the keys of the recipients' addresses.
+func (f *facts) keysOf(e *policy.Envelope) []string {
+	if f.keys == nil {
+		f.keys = make([]string, len(e.Recipients))
+		for i := range e.Recipients {
+			f.keys[i] = e.Recipients[i].Address.Key()
+		}
+	}
+	return f.keys
+}
+
 func (f *facts) isInternal(all *settings, e *policy.Envelope, i int) bool {
 	if f.internal == nil {
 		f.internal = make([]bool, len(e.Recipients))
@@ -188,84 +208,9 @@ func (f *facts) isFirst(g *Guard, all *settings, e *policy.Envelope, i int) bool
 // relation tells what recipient i is to the sender.
 func (f *facts) relation(g *Guard, e *policy.Envelope, i int) limit.Relation {
 	if f.known == nil {
-		keys := make([]string, len(e.Recipients))
-		for i := range e.Recipients {
-			keys[i] = e.Recipients[i].Address.Key()
-		}
-		f.known = g.people.Relations(e.Identity, keys)
+		f.known = g.people.Relations(e.Identity, f.keysOf(e))
 	}
 	return f.known[i]
-}
-
-// visibleIn counts the external addresses that every recipient can read.
-func (f *facts) visibleIn(all *settings, s *policy.Submission) int64 {
-	if f.visible >= 0 {
-		return f.visible
-	}
-	f.visible = 0
-	if s.Header == nil {
-		return 0
-	}
-	seen := map[string]bool{}
-	for _, name := range []string{"To", "Cc"} {
-		for _, value := range s.Header(name) {
-			for _, a := range addresses(value) {
-				if key := a.Key(); !seen[key] && !all.isInternal(a) {
-					seen[key] = true
-					f.visible++
-				}
-			}
-		}
-	}
-	return f.visible
-}
-
-// addresses reads an address field; of one that is broken, what looks like addresses.
-func addresses(value string) (list []policy.Address) {
-	if list, ok := plainAddresses(value); ok {
-		return list
-	}
-	if parsed, err := mail.ParseAddressList(value); err == nil {
-		for _, a := range parsed {
-			if address, err := policy.ParseAddress(a.Address); err == nil {
-				list = append(list, address)
-			}
-		}
-		return list
-	}
-	words := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" \t\r\n,;<>\"()", r) })
-	for _, w := range words {
-		if address, err := policy.ParseAddress(w); err == nil && address.Domain() != "" {
-			list = append(list, address)
-		}
-	}
-	return list
-}
-
-// plainAddresses reads what most address fields are: names without quotes, and addresses that need none.
-// It is false for all others.
-func plainAddresses(value string) (list []policy.Address, ok bool) {
-	if strings.ContainsAny(value, "\"()\\:;[]") {
-		return nil, false
-	}
-	for part := range strings.SplitSeq(value, ",") {
-		part = strings.TrimSpace(part)
-		if at := strings.IndexByte(part, '<'); at >= 0 {
-			part, ok = strings.CutSuffix(part[at+1:], ">")
-			if !ok {
-				return nil, false
-			}
-		}
-		if strings.ContainsAny(part, "<> \t\r\n") || strings.Count(part, "@") != 1 {
-			return nil, false
-		}
-		address, err := policy.ParseAddress(part)
-		if err != nil {
-			return nil, false
-		}
-		list = append(list, address)
-	}
-	return list, true
 }
 
 // keyOf names whom a limit counts for. Identities stand as they are, everything else behind a prefix.

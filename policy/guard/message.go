@@ -16,17 +16,27 @@ import (
 // message decides on a whole message.
 func (g *Guard) message(ctx context.Context, all *settings, s *policy.Submission, f *facts) policy.Verdict {
 	for i := range s.Envelope.Recipients { // where nobody asked at RCPT
-		if v := g.barred(all, s.Time, s.Envelope.Identity, s.Envelope.Recipients[i].Address); v.Action != policy.Pass {
+		v := g.barred(all, s.Time, s.Envelope.Identity, s.Envelope.Recipients[i].Address)
+		switch {
+		case v.Action == policy.Pass:
+		case all.lifted():
+			return g.measured(ctx, all, s, f).And(v)
+		default:
 			return v
 		}
 	}
+	return g.measured(ctx, all, s, f)
+}
+
+// measured holds a message against the limits.
+func (g *Guard) measured(ctx context.Context, all *settings, s *policy.Submission, f *facts) policy.Verdict {
 	base := all.hold.Decide(ctx, *s)
 	var room asked
 	demands, rules, failed := g.measure(&room, all, s, f)
 	if v, ok := failure(all, s, failed); ok {
 		return v
 	}
-	r := g.take(&room, s.Time, s.ID, fingerprint(s), demands, rules)
+	r := g.take(&room, s.Time, s.ID, fingerprint(s, f), demands, rules)
 	findings := findingsOf(&r, rules)
 	if r.Fits {
 		base.Findings = findings
@@ -99,20 +109,21 @@ func queueing(demands []limit.Demand, rules []*policy.LimitRule) (list []limit.D
 
 // fingerprint recognises a client's retry: the same sender, Message-ID, body and recipients. Where the
 // body is not known yet it is a weak one.
-func fingerprint(s *policy.Submission) (f limit.Fingerprint) {
+func fingerprint(s *policy.Submission, f *facts) limit.Fingerprint {
 	e := s.Envelope
 	if e.MessageID == "" {
-		return f
+		return limit.Fingerprint{}
 	}
 	b := make([]byte, 0, 512)
-	for _, part := range []string{e.Identity, e.Sender.String(), e.MessageID, hex.EncodeToString(s.Digest[:]), e.Subject} {
+	for _, part := range []string{e.Identity, e.Sender.String(), e.MessageID} {
 		b = append(append(b, part...), 0)
 	}
-	keys := make([]string, len(e.Recipients))
-	for i := range e.Recipients {
-		keys[i] = e.Recipients[i].Address.Key()
+	b = append(hex.AppendEncode(b, s.Digest[:]), 0)
+	b = append(append(b, e.Subject...), 0)
+	keys := f.keysOf(e)
+	if !slices.IsSorted(keys) {
+		keys = slices.Sorted(slices.Values(keys))
 	}
-	slices.Sort(keys)
 	for i, key := range keys {
 		if i > 0 {
 			b = append(b, 0)
@@ -241,7 +252,7 @@ func (g *Guard) passes(all *settings, s *policy.Submission, f *facts, base polic
 
 // pace moves the end of the hold to the next slots of the paces that match.
 func (g *Guard) pace(all *settings, s *policy.Submission, f *facts, v *policy.Verdict) {
-	groups := all.Directory.Groups(s.Envelope.Identity)
+	groups := f.groupsOf(all, s.Envelope)
 	for i := range all.Config.Limits {
 		l := &all.Config.Limits[i]
 		if l.Action != policy.Pace || !all.matchers[i].Matches(s, groups) {

@@ -29,15 +29,16 @@ func (g *Guard) observe(now time.Time, id policy.ID, e *policy.Envelope, ev poli
 	}
 	switch ev.Kind {
 	case policy.Accepted, policy.Offered:
+		f := facts{visible: -1}
 		g.charge(now, id, ev.Charge)
 		if ev.Charge == nil || len(ev.Charge.Amounts) == 0 { // nothing was taken of a limit
 			g.await(id, e.Identity, &ev)
 		}
 		g.underReview(id, &ev)
 		if !again {
-			g.behaved(id, e, &ev, g.count(id, e, ev))
+			g.behaved(id, e, &ev, &f, g.count(id, e, ev))
 		}
-		g.learn(e, ev.Time)
+		g.learn(e, ev.Time, &f)
 	case policy.Released, policy.Approved, policy.Held, policy.HoldChanged, policy.Refused, policy.NeverQueued, policy.Canceled, policy.Blocked:
 		g.settle(now, id, e, ev)
 		if ended(&ev, e) {
@@ -123,11 +124,11 @@ func (g *Guard) undo(id policy.ID) {
 }
 
 // learn makes the recipients known to the sender.
-func (g *Guard) learn(e *policy.Envelope, at time.Time) {
+func (g *Guard) learn(e *policy.Envelope, at time.Time, f *facts) {
 	all := g.settings.Load()
-	for i := range e.Recipients {
-		if a := e.Recipients[i].Address; !all.isInternal(a) {
-			g.people.Learn(e.Identity, a.Key(), at)
+	for i, key := range f.keysOf(e) {
+		if !f.isInternal(all, e, i) {
+			g.people.Learn(e.Identity, key, at)
 		}
 	}
 }

@@ -90,16 +90,6 @@ func search(list []correspondent, h uint64) (int, bool) {
 	return i, i < len(list) && list[i].hash() == h
 }
 
-// FirstTime reports for each recipient whether it is a stranger: the identity has neither written to
-// it nor heard from it. Learn makes it known.
-func (c *Correspondents) FirstTime(identity string, recipients []string) []bool {
-	first := make([]bool, len(recipients))
-	for i, r := range c.Relations(identity, recipients) {
-		first[i] = !r.Sent && !r.Heard
-	}
-	return first
-}
-
 // Relations tells what is known of each address.
 func (c *Correspondents) Relations(identity string, addresses []string) []Relation {
 	s := c.circle(identity)

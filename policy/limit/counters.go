@@ -70,12 +70,17 @@ type Counters struct {
 type shard struct {
 	sync.Mutex
 	subjects map[string]*subject
+	index    uint32     // of the shard
+	roster   []*subject // the same as subjects, see ref
+	free     []uint32   // places without a subject
+	serial   uint32     // of the newest subject
 	messages map[policy.ID]*holding
 	retries  map[Fingerprint]*holding
 	sweepAt  int64 // ms
 	// sweepAbove is how many messages there may be before an early sweep is worth its time.
 	sweepAbove int
-	pending    bool // a snapshot has still to encode it
+	pending    bool    // a snapshot has still to encode it
+	all        *roster // at its moment
 	saved      []byte
 	failed     error // of encoding
 }
@@ -91,6 +96,7 @@ func newCounters(cfg Config, keys, messages int) *Counters {
 			subjects: make(map[string]*subject, keys/shards),
 			messages: make(map[policy.ID]*holding, messages/shards),
 			retries:  make(map[Fingerprint]*holding, messages/shards),
+			index:    uint32(i),
 		}
 	}
 	return c
@@ -129,12 +135,10 @@ func (c *Counters) unlock(set uint64) {
 
 // subject gives the subject of a key, and makes it. Its shard is locked.
 func (c *Counters) subject(key string) *subject {
-	bit := c.bit(key)
-	sh := c.shard(bit)
+	sh := c.shard(c.bit(key))
 	s := sh.subjects[key]
 	if s == nil {
-		s = &subject{key: strings.Clone(key), bit: bit}
-		sh.subjects[s.key] = s
+		s = sh.add(key)
 	}
 	return s
 }

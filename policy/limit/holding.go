@@ -24,7 +24,7 @@ type holding struct {
 
 // An item is an amount in one window.
 type item struct {
-	subject *subject
+	subject ref
 	rule    uint32
 	amount  int64
 }
@@ -43,7 +43,7 @@ func (c *Counters) remember(id policy.ID, t Taken, asks []ask, lease int64) {
 		if a.width == 0 || a.amount == 0 {
 			continue
 		}
-		h.items = append(h.items, item{a.subject, a.rule, a.amount})
+		h.items = append(h.items, item{a.subject.ref, a.rule, a.amount})
 		h.mask |= a.bit
 		h.forget = max(h.forget, t.At+span(a.width))
 	}
@@ -63,9 +63,13 @@ func (c *Counters) remember(id policy.ID, t Taken, asks []ask, lease int64) {
 func (c *Counters) taken(h *holding, retry Fingerprint) Taken {
 	t := Taken{At: h.at, Retry: retry, First: h.first[0]}
 	for _, it := range h.items {
-		if w := it.subject.find(it.rule); w != nil {
+		s := c.find(it.subject)
+		if s == nil {
+			continue
+		}
+		if w := s.find(it.rule); w != nil {
 			window := time.Duration(w.width) * Subs * time.Millisecond
-			t.Amounts = append(t.Amounts, Amount{Rule: c.rules.name(it.rule), Key: it.subject.key, Window: window, Units: it.amount})
+			t.Amounts = append(t.Amounts, Amount{Rule: c.rules.name(it.rule), Key: s.key, Window: window, Units: it.amount})
 		}
 	}
 	return t
@@ -166,7 +170,9 @@ func (c *Counters) giveBack(h *holding, ms int64) {
 		delete(c.shard(c.idBit(id)).messages, id)
 	}
 	for _, it := range h.items {
-		it.subject.giveBack(it.rule, h.at, it.amount, ms)
+		if s := c.find(it.subject); s != nil {
+			s.giveBack(it.rule, h.at, it.amount, ms)
+		}
 	}
 	h.ids, h.items = nil, nil
 	c.close(h)
@@ -183,17 +189,17 @@ func (c *Counters) Refund(now time.Time, id policy.ID, key string, amounts []Amo
 	}
 	h.refunds = append(h.refunds, key)
 	for _, a := range amounts {
-		h.refund(c.rules.id(a.Rule), a.Key, max(a.Units, 0), now.UnixMilli())
+		c.refund(h, c.rules.id(a.Rule), a.Key, max(a.Units, 0), now.UnixMilli())
 	}
 	return true
 }
 
-func (h *holding) refund(rule uint32, key string, units, ms int64) {
+func (c *Counters) refund(h *holding, rule uint32, key string, units, ms int64) {
 	for i := range h.items {
 		it := &h.items[i]
-		if it.rule == rule && it.subject.key == key {
+		if s := c.find(it.subject); it.rule == rule && s != nil && s.key == key {
 			n := min(units, it.amount)
-			it.subject.giveBack(rule, h.at, n, ms)
+			s.giveBack(rule, h.at, n, ms)
 			it.amount -= n
 			units -= n
 		}

@@ -30,7 +30,6 @@ type queue struct {
 	lanes  []*lane // one for each sender
 	turn   int     // whose it is
 	stuck  []*waiter
-	wake   time.Time
 }
 
 // A lane is what waits of one sender.
@@ -83,7 +82,6 @@ func (w *Waiting) enqueue(x *waiter, l Line) {
 		q.stuck = insert(q.stuck, x, byAge)
 		return
 	}
-	q.wakeAt(l.Next)
 	i := slices.IndexFunc(q.lanes, func(l *lane) bool { return l.sender == x.Sender })
 	if i < 0 {
 		i = len(q.lanes)
@@ -130,11 +128,4 @@ func (w *Waiting) finish(x *waiter) {
 	w.unclaim(x)
 	w.leave(x)
 	delete(w.entries, x.ID)
-}
-
-// wakeAt notes a time at which something may fit.
-func (q *queue) wakeAt(t time.Time) {
-	if !t.IsZero() && (q.wake.IsZero() || t.Before(q.wake)) {
-		q.wake = t
-	}
 }

@@ -269,8 +269,8 @@ func (l *loader) items(h *holding, b []byte) error {
 			return errRule
 		}
 		s := l.keys[key]
-		h.items = append(h.items, item{s, uint32(rule), int64(amount)})
-		h.mask |= s.bit
+		h.items = append(h.items, item{s.ref, uint32(rule), int64(amount)})
+		h.mask |= s.shard()
 	}
 	return nil
 }

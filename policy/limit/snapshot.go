@@ -80,9 +80,10 @@ func (c *Counters) Snapshot(w io.Writer, mark uint64) error {
 	c.snapshot.Lock()
 	defer c.snapshot.Unlock()
 	c.lock(^uint64(0))
-	keys, messages := 0, 0
+	keys, messages, all := 0, 0, &roster{}
 	for i := range c.shards {
-		c.shards[i].pending = true
+		c.shards[i].pending, c.shards[i].all = true, all
+		all[i] = slices.Clone(c.shards[i].roster)
 		keys += len(c.shards[i].subjects)
 		messages += len(c.shards[i].messages)
 	}
@@ -114,7 +115,7 @@ func (s *shard) take(wanted bool) ([]byte, error) {
 		s.save()
 	}
 	b, err := s.saved, s.failed
-	s.pending, s.saved, s.failed = false, nil, nil
+	s.pending, s.all, s.saved, s.failed = false, nil, nil, nil
 	return b, err
 }
 
@@ -126,7 +127,7 @@ func (s *shard) save() {
 
 // encode writes a shard as frames.
 func (s *shard) encode() ([]byte, error) {
-	e := encoder{keys: map[*subject]uint64{}}
+	e := encoder{all: s.all, keys: map[ref]uint64{}}
 	for _, subject := range s.subjects {
 		e.Subjects = append(e.Subjects, subject.record())
 		e.flush(chunkSize)
@@ -149,8 +150,9 @@ func (s *shard) encode() ([]byte, error) {
 // An encoder writes chunks as frames.
 type encoder struct {
 	chunk
-	keys  map[*subject]uint64 // indexes of chunk.Keys
-	items []byte              // of all messages of the chunk
+	all   *roster
+	keys  map[ref]uint64 // indexes of chunk.Keys
+	items []byte         // of all messages of the chunk
 	out   []byte
 	err   error
 }
@@ -173,7 +175,9 @@ func (e *encoder) flush(full int) {
 func (e *encoder) message(id policy.ID, h *holding) messageRecord {
 	at := len(e.items)
 	for i := range h.items {
-		e.items = appendItem(e.items, h.items[i].rule, e.key(h.items[i].subject), h.items[i].amount)
+		if s := e.all.find(h.items[i].subject); s != nil {
+			e.items = appendItem(e.items, h.items[i].rule, e.key(s), h.items[i].amount)
+		}
 	}
 	return messageRecord{
 		ID: id, First: h.first[0], At: h.at, Lease: h.lease, Forget: h.forget, Items: e.items[at:len(e.items):len(e.items)], Refunds: h.refunds,
@@ -182,10 +186,10 @@ func (e *encoder) message(id policy.ID, h *holding) messageRecord {
 
 // key gives the index of a subject's key in the chunk.
 func (e *encoder) key(s *subject) uint64 {
-	n, ok := e.keys[s]
+	n, ok := e.keys[s.ref]
 	if !ok {
 		n = uint64(len(e.Keys))
-		e.keys[s] = n
+		e.keys[s.ref] = n
 		e.Keys = append(e.Keys, s.key)
 	}
 	return n

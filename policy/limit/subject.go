@@ -4,8 +4,8 @@ import "slices"
 
 // A subject is all that is counted for one key, under every rule.
 type subject struct {
-	key     string
-	bit     uint64 // its shard
+	key string
+	ref
 	windows []window
 	more    *extra // of few subjects
 }

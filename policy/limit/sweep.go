@@ -13,15 +13,14 @@ const sweepSlack = time.Minute
 
 // sweep drops what no answer depends on any more. The shard is locked.
 func (c *Counters) sweep(s *shard, ms int64) {
-	most := c.cfg.Messages / shards
-	if ms < s.sweepAt && max(len(s.messages), len(s.retries)) <= max(most, s.sweepAbove) {
+	most, due := c.cfg.Messages/shards, ms >= s.sweepAt
+	if !due && max(len(s.messages), len(s.retries)) <= max(most, s.sweepAbove) {
 		return
 	}
 	over := ms - sweepSlack.Milliseconds()
-	for key, subject := range s.subjects {
-		if !subject.sweep(over) {
-			delete(s.subjects, key)
-		}
+	if due { // too many messages are no reason to look at every subject
+		s.sweepSubjects(over)
+		s.sweepAt = ms + sweepEvery.Milliseconds()
 	}
 	for id, h := range s.messages {
 		if h.lease == 0 && h.forget <= over {
@@ -35,8 +34,15 @@ func (c *Counters) sweep(s *shard, ms int64) {
 	}
 	evict(s.messages, most)
 	evict(s.retries, most)
-	s.sweepAt = ms + sweepEvery.Milliseconds()
 	s.sweepAbove = max(len(s.messages), len(s.retries)) * 5 / 4 // open reservations stay
+}
+
+func (s *shard) sweepSubjects(over int64) {
+	for _, subject := range s.subjects {
+		if !subject.sweep(over) {
+			s.remove(subject)
+		}
+	}
 }
 
 // evict forgets the oldest quarter of committed messages, and more if need be, when there are too many.

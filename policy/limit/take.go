@@ -189,7 +189,13 @@ func (c *Counters) take(room []Amount, ms int64, demands []Demand, asks []ask) [
 		if a.width == 0 || a.amount == 0 {
 			continue
 		}
-		a.subject = c.subject(d.Key)
+		switch {
+		case a.subject != nil: // test has found it
+		case i > 0 && d.Key == demands[i-1].Key && asks[i-1].subject != nil:
+			a.subject = asks[i-1].subject
+		default:
+			a.subject = c.subject(d.Key)
+		}
 		a.subject.window(a.rule, a.width).add(ms, a.amount)
 		amounts = append(amounts, Amount{Rule: d.Rule, Key: d.Key, Window: d.Window, Units: a.amount})
 	}

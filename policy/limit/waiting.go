@@ -148,20 +148,6 @@ func (w *Waiting) Next(now time.Time, n int, take func(Entry) Result) []Entry {
 	return pass.out
 }
 
-// Wake is when Next may have something to let go, if nothing is given back before: the earliest time
-// that a limit named. Zero when nobody waits for a time.
-func (w *Waiting) Wake() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var wake time.Time
-	for _, q := range w.order {
-		if !q.wake.IsZero() && (wake.IsZero() || q.wake.Before(wake)) {
-			wake = q.wake
-		}
-	}
-	return wake
-}
-
 // A pass is one call of Next.
 type pass struct {
 	w    *Waiting
@@ -173,7 +159,6 @@ type pass struct {
 
 // serve gives every sender of a queue his turns until nothing more fits.
 func (p *pass) serve(q *queue) {
-	q.wake = time.Time{}
 	for misses := 0; misses < len(q.lanes) && len(p.out) < p.n; {
 		q.turn %= len(q.lanes)
 		l := q.lanes[q.turn]
@@ -209,7 +194,6 @@ func (p *pass) try(x *waiter) bool {
 		p.w.enqueue(x, *l)
 		return true
 	}
-	x.queue.wakeAt(l.Next)
 	if x.missed.IsZero() {
 		x.missed = p.now
 	}

@@ -1,6 +1,7 @@
 package similar
 
 import (
+	"bufio"
 	"cmp"
 	"container/list"
 	"errors"
@@ -12,16 +13,26 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
+// A snapshot is a sequence of CBOR items (RFC 8742): a heading, and then so many items of each kind as that says. Item by
+// item neither writing nor reading one needs memory for the whole.
+type heading struct {
+	Version   int    `cbor:"1,keyasint"`
+	Seed      uint64 `cbor:"2,keyasint"` // tells seeds apart, without showing them
+	Next      uint32 `cbor:"3,keyasint"`
+	Swept     int64  `cbor:"8,keyasint"`
+	Campaigns int    `cbor:"9,keyasint"`
+	Senders   int    `cbor:"10,keyasint"`
+	Learners  int    `cbor:"11,keyasint"`
+	Order     int    `cbor:"12,keyasint"`
+}
+
 // image is what a snapshot holds: everything that cannot be derived from the rest.
 type image struct {
-	Version   int         `cbor:"1,keyasint"`
-	Seed      uint64      `cbor:"2,keyasint"` // tells seeds apart, without showing them
-	Next      uint32      `cbor:"3,keyasint"`
-	Campaigns []*campaign `cbor:"4,keyasint"` // in the order of age
-	Senders   []portrait  `cbor:"5,keyasint"`
-	Learners  []schooling `cbor:"6,keyasint"`
-	Order     []counted   `cbor:"7,keyasint"`
-	Swept     int64       `cbor:"8,keyasint"`
+	heading
+	Campaigns []*campaign // in the order of age
+	Senders   []portrait
+	Learners  []schooling
+	Order     []counted
 }
 
 // portrait is a sender with the numbers of his campaigns.
@@ -37,7 +48,7 @@ type schooling struct {
 	Learner *learner
 }
 
-const imageVersion = 1
+const imageVersion = 2
 
 // seedCheck is a hash that only this seed gives.
 func (x *Index) seedCheck() uint64 { return x.hash.bytes([]byte("similarity snapshot")) }
@@ -47,7 +58,30 @@ func (x *Index) seedCheck() uint64 { return x.hash.bytes([]byte("similarity snap
 func (x *Index) Snapshot(w io.Writer) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	im := image{Version: imageVersion, Seed: x.seedCheck(), Next: x.next, Order: x.order, Swept: x.swept}
+	im := x.image()
+	mode, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
+	if err != nil {
+		return fmt.Errorf("write similarity snapshot: %w", err)
+	}
+	to := bufio.NewWriter(w)
+	e := mode.NewEncoder(to)
+	err = e.Encode(im.heading)
+	err = writeItems(e, err, im.Campaigns)
+	err = writeItems(e, err, im.Senders)
+	err = writeItems(e, err, im.Learners)
+	err = writeItems(e, err, im.Order)
+	if err == nil {
+		err = to.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("write similarity snapshot: %w", err)
+	}
+	return nil
+}
+
+// image lists what there is.
+func (x *Index) image() *image {
+	im := &image{Order: x.order}
 	for _, l := range []*list.List{x.plain, x.notable} {
 		for e := l.Front(); e != nil; e = e.Next() {
 			im.Campaigns = append(im.Campaigns, e.Value.(*campaign))
@@ -63,14 +97,37 @@ func (x *Index) Snapshot(w io.Writer) error {
 	for _, key := range slices.Sorted(maps.Keys(x.learners)) {
 		im.Learners = append(im.Learners, schooling{Key: key, Learner: x.learners[key]})
 	}
-	mode, err := cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
-	if err == nil {
-		err = mode.NewEncoder(w).Encode(im)
+	im.heading = heading{
+		Version: imageVersion, Seed: x.seedCheck(), Next: x.next, Swept: x.swept,
+		Campaigns: len(im.Campaigns), Senders: len(im.Senders), Learners: len(im.Learners), Order: len(im.Order),
 	}
-	if err != nil {
-		return fmt.Errorf("write similarity snapshot: %w", err)
+	return im
+}
+
+// writeItems writes items, unless there was an error before.
+func writeItems[T any](e *cbor.Encoder, err error, items []T) error {
+	for i := range items {
+		if err == nil {
+			err = e.Encode(&items[i])
+		}
 	}
-	return nil
+	return err
+}
+
+// readItems reads so many items, unless there was an error before.
+func readItems[T any](d *cbor.Decoder, err error, n int) ([]T, error) {
+	var items []T // no more memory than really comes
+	for range n {
+		var one T
+		if err == nil {
+			err = d.Decode(&one)
+		}
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, one)
+	}
+	return items, err
 }
 
 // ErrSeed is returned for a snapshot that another seed made: nothing in it could be compared.
@@ -86,7 +143,8 @@ func (x *Index) Restore(r io.Reader) error {
 		return fmt.Errorf("read similarity snapshot: %w", err)
 	}
 	var im image
-	if err := mode.NewDecoder(r).Decode(&im); err != nil {
+	d := mode.NewDecoder(r)
+	if err := d.Decode(&im.heading); err != nil {
 		return fmt.Errorf("read similarity snapshot: %w", err)
 	}
 	if im.Version != imageVersion {
@@ -94,6 +152,13 @@ func (x *Index) Restore(r io.Reader) error {
 	}
 	if im.Seed != x.seedCheck() {
 		return ErrSeed
+	}
+	im.Campaigns, err = readItems[*campaign](d, err, im.heading.Campaigns)
+	im.Senders, err = readItems[portrait](d, err, im.heading.Senders)
+	im.Learners, err = readItems[schooling](d, err, im.heading.Learners)
+	im.Order, err = readItems[counted](d, err, im.heading.Order)
+	if err != nil {
+		return fmt.Errorf("read similarity snapshot: %w", err)
 	}
 	x.adopt(&im)
 	return nil
