@@ -13,9 +13,9 @@ import (
 const (
 	// maxNodes bounds the queue files that are remembered; the longest untouched goes first.
 	maxNodes = 40_000
-	// restAfter is how long a queue file is remembered of which no line speaks, beyond the time after which what is
-	// missing counts. Another line finds its message in the journal again, as after a restart.
-	restAfter = 10 * time.Minute
+	// restAfter is how long a queue file is remembered of which no line speaks, when its message has come to its end.
+	// Another line finds the message in the journal again, as after a restart.
+	restAfter = 2 * time.Minute
 	// maxWaiting bounds the lines that wait for a link, of all queue files together.
 	maxWaiting = 200_000
 	// maxEdges bounds the edges to queue files that were not seen yet.

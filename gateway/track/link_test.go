@@ -388,7 +388,7 @@ func TestRestingQueueFilesAreForgotten(t *testing.T) {
 	id := s.accept(letter{queueID: "A0B1C2D3E4", to: []string{"x@far.example"}})
 	s.read("10:00:01 postfix/smtp: A0B1C2D3E4: to=<x@far.example>, relay=none, " + delays + "dsn=4.4.1, status=deferred (timed out)")
 	s.want(id, "x@far.example=deferred")
-	rest := s.tracker.cfg.UnknownAfter + restAfter + time.Second
+	rest := restAfter + time.Second
 	s.pass(rest)
 	if len(s.tracker.graph.nodes) != 1 {
 		t.Fatalf("%d queue files remembered while the message is on its way", len(s.tracker.graph.nodes))

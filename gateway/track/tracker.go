@@ -270,7 +270,7 @@ func (t *Tracker) tick(ctx context.Context, last bool) error {
 	now := t.now()
 	t.mu.Lock()
 	horizon := t.horizon(now)
-	t.graph.rest(now.Add(-t.cfg.UnknownAfter - restAfter))
+	t.graph.rest(now.Add(-restAfter))
 	for n := range t.graph.waiting {
 		switch {
 		case last || n.overdue(now, horizon):
