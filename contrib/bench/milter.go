@@ -65,6 +65,7 @@ func benchMilter(ctx context.Context, args []string) error {
 		}
 		r.add(prefix+"added_p50_ms", b.added(v.name, func(f *figures) series { return f.p50 }))
 		r.add(prefix+"added_p99_ms", b.added(v.name, func(f *figures) series { return f.p99 }))
+		r.add(prefix+"cpu_ms", b.of(v.name, "reused_s10").cpu.median())
 	}
 	r.print()
 	return nil
@@ -81,10 +82,10 @@ func (b *comparison) added(name string, of func(*figures) series) float64 {
 }
 
 func (b *comparison) milterRound(ctx context.Context, noop string) error {
-	if err := b.throughPostfix(ctx, "no milter", ""); err != nil {
+	if err := b.throughPostfix(ctx, "no milter", "", 0); err != nil {
 		return err
 	}
-	if err := b.throughPostfix(ctx, "no-op milter", "inet:"+noop); err != nil {
+	if err := b.throughPostfix(ctx, "no-op milter", "inet:"+noop, 0); err != nil {
 		return err
 	}
 	for _, v := range b.variants {
@@ -107,14 +108,15 @@ func (b *comparison) behindPostfix(ctx context.Context, v variant) error {
 		return err
 	}
 	defer gate.stop()
-	return b.throughPostfix(ctx, v.name, "inet:"+socket)
+	return b.throughPostfix(ctx, v.name, "inet:"+socket, gate.process.Pid)
 }
 
-func (b *comparison) throughPostfix(ctx context.Context, name, milter string) error {
+// throughPostfix measures a Postfix with a milter, and what a message costs in the process of that, if it is one.
+func (b *comparison) throughPostfix(ctx context.Context, name, milter string, pid int) error {
 	p, err := startPostfix(ctx, filepath.Join(b.dir, "postfix-"+fmt.Sprint(time.Now().UnixNano())), b.sink.port(), milter)
 	if err != nil {
 		return err
 	}
 	defer p.stop()
-	return b.measure(ctx, name, p.addr, 0, 0)
+	return b.measure(ctx, name, p.addr, pid, 0)
 }

@@ -87,7 +87,7 @@ func (s *Scheduler) delivery(v *snapshot, upstream string, t *task) Delivery {
 	id := v.message.ID
 	d := Delivery{
 		ID: id, Envelope: &v.message.Envelope, Upstream: upstream,
-		Open: func() (io.ReadCloser, error) { return s.journal.Body(id) },
+		Open: func() (io.ReadCloser, error) { return s.journal.BodyOf(&v.message) },
 	}
 	limit, counted := s.limit(&v.message), 0
 	for i := range v.recipients {

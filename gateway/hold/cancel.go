@@ -98,7 +98,7 @@ func (s *Scheduler) read(id policy.ID) (*snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read message: %w", err)
 	}
-	recipients, err := s.journal.Recipients(id)
+	recipients, err := s.journal.RecipientsOf(&m)
 	if err != nil {
 		return nil, fmt.Errorf("read recipients: %w", err)
 	}

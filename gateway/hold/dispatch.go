@@ -67,10 +67,14 @@ func (s *Scheduler) decide(ctx context.Context, t *task) error {
 	}
 }
 
-// letGo commits the release or the approval of a message, which is to go now, and brings m up to it.
+// letGo commits the release or the approval of a message, which is to go now, and brings m up to it. What is due
+// already stays due as it was: the journal has nothing to move then.
 func (s *Scheduler) letGo(ctx context.Context, m *store.Message, e policy.Event) error {
 	e.Time = s.now()
 	e.Until = e.Time
+	if !m.Due.IsZero() && m.Due.Before(e.Time) {
+		e.Until = m.Due
+	}
 	revision, err := s.journal.Commit(ctx, store.Change{
 		Message: m.ID, Revision: m.Revision, Patient: e.Actor == actor, Events: []policy.Event{e},
 	})
@@ -84,7 +88,7 @@ func (s *Scheduler) letGo(ctx context.Context, m *store.Message, e policy.Event)
 
 // queue gives the message to the lanes of its upstreams.
 func (s *Scheduler) queue(ctx context.Context, t *task, m store.Message) error {
-	recipients, err := s.journal.Recipients(t.id)
+	recipients, err := s.journal.RecipientsOf(&m)
 	if err != nil {
 		return fmt.Errorf("read recipients: %w", err)
 	}

@@ -86,10 +86,10 @@ func (j *memory) Message(id policy.ID) (store.Message, error) {
 	return m, nil
 }
 
-func (j *memory) Recipients(id policy.ID) (policy.Rows, error) {
+func (j *memory) RecipientsOf(m *store.Message) (policy.Rows, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if v := j.rows[id]; v != nil {
+	if v := j.rows[m.ID]; v != nil {
 		return slices.Clone(v.recipients), nil
 	}
 	return nil, store.ErrNotFound
@@ -109,7 +109,7 @@ func (j *memory) Timeline(id policy.ID) (records []store.Record, err error) {
 	return records, nil
 }
 
-func (j *memory) Body(policy.ID) (io.ReadCloser, error) {
+func (j *memory) BodyOf(*store.Message) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader("Subject: x\r\n\r\nx\r\n")), nil
 }
 
@@ -367,7 +367,7 @@ func (b *bench) commit(recipients []policy.Recipient, events ...policy.Event) po
 
 func (b *bench) row(id policy.ID, i int) store.Recipient {
 	b.t.Helper()
-	rs, err := b.journal.Recipients(id)
+	rs, err := b.journal.RecipientsOf(&store.Message{ID: id})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -376,7 +376,7 @@ func (b *bench) row(id policy.ID, i int) store.Recipient {
 
 func (b *bench) states(id policy.ID) (states []policy.State) {
 	b.t.Helper()
-	rs, err := b.journal.Recipients(id)
+	rs, err := b.journal.RecipientsOf(&store.Message{ID: id})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 type Journal interface {
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 	Message(id policy.ID) (store.Message, error)
-	Recipients(id policy.ID) (policy.Rows, error)
+	RecipientsOf(m *store.Message) (policy.Rows, error)
 	Timeline(id policy.ID) ([]store.Record, error)
-	Body(id policy.ID) (io.ReadCloser, error)
+	BodyOf(m *store.Message) (io.ReadCloser, error)
 	Due(fn func(store.DueMessage) bool) error
 }
 

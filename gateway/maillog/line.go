@@ -37,7 +37,9 @@ func (l *Line) add(name, value string) {
 
 // fields are all of them in order.
 func (l *Line) fields() []Field {
-	return append([]Field{{"id", l.ID}, {"queue_id", l.QueueID}, {"sender", l.Sender}, {"rule", l.Rule}}, l.More...)
+	all := make([]Field, 0, 4+len(l.More))
+	all = append(all, Field{"id", l.ID}, Field{"queue_id", l.QueueID}, Field{"sender", l.Sender}, Field{"rule", l.Rule})
+	return append(all, l.More...)
 }
 
 // Text is the line without time and host.

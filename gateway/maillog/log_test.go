@@ -297,10 +297,20 @@ func (broken) Next(context.Context) (store.Record, error) {
 	return store.Record{}, errors.New("checksum")
 }
 
+// The level of the program's own log is none of the mail log's.
 func TestWhatFrontsSay(t *testing.T) {
+	for level, others := range map[zapcore.Level][]string{
+		zapcore.DebugLevel: {"upstream away", "refused by nobody"},
+		zapcore.ErrorLevel: nil,
+	} {
+		t.Run(level.String(), func(t *testing.T) { frontsSay(t, level, others) })
+	}
+}
+
+func frontsSay(t *testing.T, level zapcore.Level, others []string) {
 	o := &tape{}
 	l, _ := newLog(t, &memory{}, o)
-	core, passed := observer.New(zapcore.DebugLevel)
+	core, passed := observer.New(level)
 	log := zap.New(core).WithOptions(zap.WrapCore(l.Tap)).With(zap.String("with", "w"))
 	log.Info("refused", zap.Stringer("id", anID), zap.String("sender", "a@b"), zap.String("queue_id", "Q"), zap.String("rule", "r"),
 		zap.Int("recipients", 2), zap.Time("until", at), zap.String("login", ""))
@@ -326,7 +336,7 @@ func TestWhatFrontsSay(t *testing.T) {
 	for _, e := range passed.All() {
 		rest = append(rest, e.Message)
 	}
-	if !slices.Equal(rest, []string{"upstream away", "refused by nobody"}) {
+	if !slices.Equal(rest, others) {
 		t.Errorf("among the other lines: %q", rest)
 	}
 }

@@ -46,18 +46,22 @@ func newOutput(cfg Config, host string, log *zap.Logger) output {
 type logOutput struct{ log *zap.Logger }
 
 func (o logOutput) write(l Line) error {
-	var fields []zap.Field
-	for _, f := range l.fields() {
+	level := zap.InfoLevel
+	if l.Verb.severity() <= Warning {
+		level = zap.WarnLevel
+	}
+	if !o.log.Core().Enabled(level) {
+		return nil
+	}
+	all := l.fields()
+	fields := make([]zap.Field, 0, len(all)+1)
+	for _, f := range all {
 		if f.Value != "" {
 			fields = append(fields, zap.String(f.Name, cut(f.Value, maxValue)))
 		}
 	}
 	fields = append(fields, zap.Time("at", l.Time))
-	if l.Verb.severity() <= Warning {
-		o.log.Warn(string(l.Verb), fields...)
-		return nil
-	}
-	o.log.Info(string(l.Verb), fields...)
+	o.log.Log(level, string(l.Verb), fields...)
 	return nil
 }
 

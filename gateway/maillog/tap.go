@@ -25,6 +25,9 @@ func (t tap) With(fields []zapcore.Field) zapcore.Core {
 	return tap{t.Core.With(fields), t.log, append(slices.Clip(t.with), fields...)}
 }
 
+// Enabled lets everything come to Check: the level of the program's log is not that of the mail log.
+func (t tap) Enabled(zapcore.Level) bool { return true }
+
 // Check takes what is of the mail log.
 func (t tap) Check(e zapcore.Entry, c *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	if said[e.Message] == "" && !journaled[e.Message] {
@@ -35,7 +38,11 @@ func (t tap) Check(e zapcore.Entry, c *zapcore.CheckedEntry) *zapcore.CheckedEnt
 
 // Write never fails: mail does not wait for its log.
 func (t tap) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	l := lineOf(e.Time, said[e.Message], append(slices.Clip(t.with), fields...))
+	fields = append(slices.Clip(t.with), fields...)
+	if said[e.Message] == "" && !slices.ContainsFunc(fields, isShadow) {
+		return nil // the journal has all of it
+	}
+	l := lineOf(e.Time, said[e.Message], fields)
 	shadow := l.take("shadow")
 	if l.Verb != "" {
 		t.log.say(l)
@@ -45,6 +52,8 @@ func (t tap) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	}
 	return nil
 }
+
+func isShadow(f zapcore.Field) bool { return f.Key == "shadow" && valueOf(f) != "" }
 
 // lineOf makes a line of an entry.
 func lineOf(at time.Time, verb Verb, fields []zapcore.Field) Line {

@@ -3,7 +3,6 @@ package milter
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	gomilter "github.com/emersion/go-milter"
@@ -89,6 +88,11 @@ func accepted(v policy.Verdict) policy.Event {
 }
 
 // deciding picks the findings that made the verdict; all of them stand in the first event.
-func deciding(all []policy.Finding) []policy.Finding {
-	return slices.DeleteFunc(slices.Clone(all), func(f policy.Finding) bool { return !f.Decided })
+func deciding(all []policy.Finding) (some []policy.Finding) {
+	for i := range all {
+		if all[i].Decided {
+			some = append(some, all[i])
+		}
+	}
+	return some
 }

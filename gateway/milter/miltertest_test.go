@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sendgate/sendgate/gateway/machinetest"
 )
 
 const miltertestBin = "/usr/bin/miltertest"
 
 // TestMiltertest plays our scripts with OpenDKIM's milter client, which is nobody's kin here.
 func TestMiltertest(t *testing.T) {
-	need(t, miltertestBin)
+	machinetest.Need(t, miltertestBin)
 	scripts, err := filepath.Glob("testdata/*.lua")
 	if err != nil {
 		t.Fatal(err)

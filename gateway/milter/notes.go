@@ -31,6 +31,7 @@ func (n *notes) add(ctx context.Context, c store.Change) {
 		n.lost(c, context.Cause(ctx))
 		return
 	}
+	c.Patient = true
 	n.running.Go(func() {
 		defer func() { <-n.slots }()
 		if _, err := n.journal.Commit(context.WithoutCancel(ctx), c); err != nil {

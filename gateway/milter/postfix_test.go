@@ -3,8 +3,6 @@ package milter
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/netip"
 	"net/textproto"
 	"os"
@@ -13,25 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sendgate/sendgate/gateway/machinetest"
 	"github.com/sendgate/sendgate/policy"
 )
-
-// need skips the test where a program or root is missing, or fails it where they are required.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	lack := t.Skipf
-	if os.Getenv("SENDGATE_E2E") == "require" {
-		lack = t.Fatalf
-	}
-	for _, p := range programs {
-		if _, err := os.Stat(p); err != nil {
-			lack("%s is not installed", p)
-		}
-	}
-	if os.Geteuid() != 0 {
-		lack("Postfix starts only as root")
-	}
-}
 
 // postfix is a private Postfix whose mail goes nowhere.
 type postfix struct {
@@ -87,38 +69,17 @@ postlog unix-dgram n - n - 1 postlogd
 // newPostfix writes a configuration into a directory of its own, open to the users of Postfix.
 func newPostfix(t *testing.T) *postfix {
 	t.Helper()
-	need(t, "/usr/sbin/postfix", "/usr/sbin/postqueue", "/usr/sbin/sendmail", "/usr/lib/postfix/sbin/smtpd")
-	dir, err := os.MkdirTemp("", "sendgate-milter-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	free, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))) // see ip(7): port 0 would be given away again
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer free.Close()
-	p := &postfix{t: t, dir: dir, address: free.Addr().String()}
+	machinetest.Need(t, "/usr/sbin/postfix", "/usr/sbin/postqueue", "/usr/sbin/sendmail", "/usr/lib/postfix/sbin/smtpd")
+	dir := machinetest.Directory(t)
+	p := &postfix{t: t, dir: dir, address: machinetest.Addresses(t, 1)[0]}
 	for _, sub := range []string{"etc", "spool", "data"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	p.run("/bin/chown", "postfix", filepath.Join(dir, "data"))
-	for name, text := range map[string]string{
-		"main.cf": fmt.Sprintf(mainCf, dir), "master.cf": fmt.Sprintf(masterCf, p.address),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, "etc", name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	machinetest.Write(t, fmt.Sprintf(mainCf, dir), dir, "etc", "main.cf")
+	machinetest.Write(t, fmt.Sprintf(masterCf, p.address), dir, "etc", "master.cf")
 	return p
 }
 

@@ -12,6 +12,12 @@ import (
 // maxHeader bounds a header, in octets.
 const maxHeader = 256 << 10
 
+// What most headers have room in.
+const (
+	usualHeader = 1 << 10
+	usualFields = 16
+)
+
 // A header is the fields of a message in their order, undecoded.
 type header struct {
 	contents.Fields        // unfolded
@@ -21,7 +27,7 @@ type header struct {
 // readHeader reads up to the empty line, or up to the first line that belongs to no header
 // (Postfix takes that for the beginning of the body, too). The line is part of raw.
 func readHeader(r *bufio.Reader) (*header, error) {
-	h := &header{}
+	h := &header{Fields: make(contents.Fields, 0, usualFields), raw: make([]byte, 0, usualHeader)}
 	start := 0 // of the line
 	for {
 		piece, err := r.ReadSlice('\n')

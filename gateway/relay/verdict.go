@@ -32,9 +32,12 @@ func later(v policy.Verdict, by time.Duration) policy.Verdict {
 	if v.Action == policy.Hold {
 		v.Until, v.Shown = v.Until.Add(by), v.Shown.Add(by)
 	}
-	v.Findings = slices.Clone(v.Findings)
+	isHold := func(f policy.Finding) bool { return f.Kind == "hold" } // for how long it can be taken back in any case
+	if slices.ContainsFunc(v.Findings, isHold) {
+		v.Findings = slices.Clone(v.Findings)
+	}
 	for i := range v.Findings {
-		if f := &v.Findings[i]; f.Kind == "hold" { // for how long it can be taken back in any case
+		if f := &v.Findings[i]; isHold(*f) {
 			f.Next = f.Next.Add(by)
 		}
 	}
@@ -70,8 +73,13 @@ func (m *message) accepted() policy.Event {
 }
 
 // deciding picks the findings that made the verdict; all of them stand in the first event.
-func deciding(all []policy.Finding) []policy.Finding {
-	return slices.DeleteFunc(slices.Clone(all), func(f policy.Finding) bool { return !f.Decided })
+func deciding(all []policy.Finding) (some []policy.Finding) {
+	for i := range all {
+		if all[i].Decided {
+			some = append(some, all[i])
+		}
+	}
+	return some
 }
 
 // fields writes what rules add to a header. What is not printable ASCII is encoded (RFC 2047), so that a

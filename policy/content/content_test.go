@@ -63,12 +63,9 @@ func TestMessagesAreReadAsPeopleSeeThem(t *testing.T) {
 func describe(c Content) string {
 	var b strings.Builder
 	h := &c.Header
-	fmt.Fprintf(&b, "subject: %q\nfrom: %q\nto: %q\ncc: %q\nvisible: %d\nid: %q\nthread: %q\nprogram: %q\nlist: %q\n",
-		h.Get("Subject"), h.Addresses("From"), h.Addresses("To"), h.Addresses("Cc"), h.Visible(),
-		h.IDs("Message-ID"), h.Thread(), h.Program(), h.Get("List-Id"))
-	if d := h.Date(); !d.IsZero() {
-		fmt.Fprintf(&b, "date: %s\n", d.UTC())
-	}
+	fmt.Fprintf(&b, "subject: %q\nfrom: %q\nto: %q\ncc: %q\nid: %q\nthread: %q\nlist: %q\n",
+		h.Get("Subject"), h.Addresses("From"), h.Addresses("To"), h.Addresses("Cc"),
+		h.IDs("Message-ID"), h.Thread(), h.Get("List-Id"))
 	fmt.Fprintf(&b, "html: %v\nalts: %q\nlinks: %q\ntruncated: %v\nproblems: %q\n", c.HTML, c.Alts, c.Links, c.Truncated, c.Problems)
 	for _, a := range c.Attachments {
 		fmt.Fprintf(&b, "attachment: %q %s inline=%v %d %x\n", a.Name, a.Type, a.Inline, a.Size, a.SHA256[:4])

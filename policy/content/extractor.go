@@ -3,6 +3,7 @@ package content
 import (
 	"bytes"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -37,12 +38,34 @@ const (
 
 // NewExtractor waits for a message. The clock measures what the work on text takes.
 func NewExtractor(l Limits, now func() time.Time) *Extractor {
+	used := scratches.Get().(*scratch)
 	return &Extractor{
 		limits: l,
 		now:    now,
 		levels: make([]level, 1, 4),
-		header: Header{limit: l.HeaderBytes},
+		header: Header{raw: make([]byte, 0, 1<<10), fields: make([]span, 0, 16), limit: l.HeaderBytes},
+		out:    used.out,
+		part:   part{raw: used.raw},
 	}
+}
+
+// A scratch is what one message after the other is decoded in. Nothing of it is kept: what is shown of a part was
+// copied when it was rendered.
+type scratch struct{ out, raw []byte }
+
+// maxScratch bounds what is left for the next message.
+const maxScratch = 64 << 10
+
+var scratches = sync.Pool{New: func() any {
+	return &scratch{out: make([]byte, 0, maxLine), raw: make([]byte, 0, maxLine)}
+}}
+
+// leave gives the scratch to another message.
+func (e *Extractor) leave() {
+	if cap(e.out) > 0 && cap(e.out) <= maxScratch && cap(e.part.raw) > 0 && cap(e.part.raw) <= maxScratch {
+		scratches.Put(&scratch{e.out[:0], e.part.raw[:0]})
+	}
+	e.part, e.out, e.pending, e.levels = part{}, nil, nil, nil
 }
 
 // Write takes octets of the message. It takes all of them and never fails.
@@ -104,7 +127,7 @@ func (e *Extractor) Close() Content {
 	root := &e.levels[0].got
 	e.done.Text = string(bytes.TrimRight(root.text, "\n "))
 	e.done.HTML, e.done.Alts, e.done.Links = root.html, root.alts, root.links
-	e.part, e.out, e.pending, e.levels = part{}, nil, nil, nil
+	e.leave()
 	return e.done
 }
 

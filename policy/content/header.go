@@ -3,10 +3,8 @@ package content
 import (
 	"bytes"
 	"iter"
-	"net/mail"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -21,17 +19,6 @@ type Header struct {
 
 // A span is where a field lies in raw.
 type span struct{ name, colon, value, end int }
-
-// Add appends a field as a milter gets it: the value with or without its folds.
-func (h *Header) Add(name, value string) {
-	start := len(h.raw)
-	if !h.room(len(name) + len(value)) {
-		return
-	}
-	h.raw = append(append(h.raw, name...), value...)
-	colon := start + len(name)
-	h.fields = append(h.fields, span{start, colon, colon, len(h.raw)})
-}
 
 // AddLine takes a line of a message, with its end, and reports whether it belongs to the header. The
 // empty line does not, nor does a line that is neither a field nor a fold: Postfix, too, takes that
@@ -135,18 +122,6 @@ func (h *Header) Addresses(name string) []Address {
 	return all
 }
 
-// Visible is the number of distinct addresses that every recipient can see: To and Cc. The case of
-// letters makes no difference.
-func (h *Header) Visible() int {
-	seen := map[string]bool{}
-	for _, name := range []string{"To", "Cc"} {
-		for _, a := range h.Addresses(name) {
-			seen[strings.ToLower(a.Addr)] = true
-		}
-	}
-	return len(seen)
-}
-
 // IDs gives the message ids in all fields of a name ("Message-ID", "References"), without their
 // brackets, at most 100.
 func (h *Header) IDs(name string) []string {
@@ -190,23 +165,6 @@ func (h *Header) Thread() []string {
 		}
 	}
 	return all
-}
-
-// Date is what the sender's program claims, the zero time if it cannot be read.
-func (h *Header) Date() time.Time {
-	t, err := mail.ParseDate(cutText(Decode(h.first("Date")), 128))
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}
-
-// Program is the name of the sender's mail program, from User-Agent or X-Mailer.
-func (h *Header) Program() string {
-	if name := h.Get("User-Agent"); name != "" {
-		return name
-	}
-	return h.Get("X-Mailer")
 }
 
 // Decode unfolds the value of a field and decodes it to UTF-8 without control characters: its

@@ -122,7 +122,7 @@ func (e *Extractor) endAt(i int) {
 		e.endHeader()
 	}
 	if e.part.preamble && len(e.levels)-1 == i {
-		e.part = part{}
+		e.part = part{raw: e.part.raw[:0]}
 		e.out = e.out[:0]
 	}
 	e.endPart(true)
