@@ -19,6 +19,8 @@ import (
 const (
 	// bypassActor ends a bypass whose time is over.
 	bypassActor = "timer"
+	// restoreActor ends one that came back with a backup.
+	restoreActor = "restore"
 	// bypassRetry is when its end is written once more that the journal did not take.
 	bypassRetry = 5 * time.Second
 	// bypassRecords is how many of the newest bypasses are looked through at the start.
@@ -31,6 +33,8 @@ type bypassJournal interface {
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
 	Records(ctx context.Context, kind policy.Kind, limit int, before policy.ID) ([]policy.ID, error)
 	Timeline(id policy.ID) ([]store.Record, error)
+	// Restored gives the last batch of the backup that this journal was made of, 0 for none.
+	Restored() (batch uint64, err error)
 }
 
 // A bypass is the switch by which the rules hold and refuse nothing for a while. Its state is in the journal, in
@@ -56,21 +60,36 @@ type bypassing struct {
 	author      string
 	reason      string
 	suspensions bool
+	restored    bool // it stood in a backup: who restores one wants the rules, unless he says otherwise
 }
 
 // over reports whether its time is over.
-func (p *bypassing) over(now time.Time) bool { return !now.Before(p.until) || !now.Before(p.ends) }
+func (p *bypassing) over(now time.Time) bool {
+	return p.restored || !now.Before(p.until) || !now.Before(p.ends)
+}
+
+// ender is who ends it when nobody else does.
+func (p *bypassing) ender() string {
+	if p.restored {
+		return restoreActor
+	}
+	return bypassActor
+}
 
 // openBypass finds the bypass that the process before has left.
 func openBypass(journal bypassJournal, raise func(alert.Occurrence), now func() time.Time, log *zap.Logger) (*bypass, error) {
 	b := &bypass{journal: journal, raise: raise, now: now, log: log, wake: make(chan struct{}, 1)}
 	ids, err := journal.Records(context.Background(), policy.BypassStarted, bypassRecords, policy.ID{})
+	var backup uint64
+	if err == nil {
+		backup, err = journal.Restored()
+	}
 	for _, id := range ids {
 		if err != nil {
 			break
 		}
 		var left *bypassing
-		if left, err = b.recall(id); left != nil {
+		if left, err = b.recall(id, backup); left != nil {
 			b.current.Store(left)
 			break
 		}
@@ -84,8 +103,8 @@ func openBypass(journal bypassJournal, raise func(alert.Occurrence), now func() 
 	return b, nil
 }
 
-// recall reads a timeline; it is nil for one that has ended.
-func (b *bypass) recall(id policy.ID) (left *bypassing, err error) {
+// recall reads a timeline; it is nil for one that has ended. What is not after the batch backup was restored.
+func (b *bypass) recall(id policy.ID, backup uint64) (left *bypassing, err error) {
 	records, err := b.journal.Timeline(id)
 	if err != nil {
 		return nil, err
@@ -101,6 +120,7 @@ func (b *bypass) recall(id policy.ID) (left *bypassing, err error) {
 				now := b.now() // which may be before its begin
 				left = &bypassing{
 					id: id, since: since, until: e.Until, ends: now.Add(min(e.Until.Sub(now), e.Until.Sub(e.Time))), author: e.Actor, reason: e.Reason, suspensions: e.Rule == policy.BypassSuspensions,
+					restored: records[i].Batch <= backup,
 				}
 			case policy.BypassEnded:
 				left = nil
@@ -144,7 +164,7 @@ func (b *bypass) StartBypass(ctx context.Context, until time.Time, suspensions b
 	if before, on := b.state(); on {
 		p.id, p.since = before.id, before.since
 	} else if before := b.current.Load(); before != nil {
-		if err := b.conclude(ctx, before, bypassActor, ""); err != nil {
+		if err := b.conclude(ctx, before, before.ender(), ""); err != nil {
 			return err
 		}
 	}
@@ -233,7 +253,7 @@ func (b *bypass) expire(ctx context.Context) error {
 	if _, on := b.state(); on || p == nil {
 		return nil
 	}
-	return b.conclude(ctx, p, bypassActor, "")
+	return b.conclude(ctx, p, p.ender(), "")
 }
 
 // Collectors are the metrics of the switch.

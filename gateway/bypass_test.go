@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sendgate/sendgate/gateway/alert"
 	"github.com/sendgate/sendgate/policy"
+	"github.com/sendgate/sendgate/policy/anomaly"
 	"github.com/sendgate/sendgate/policy/guard"
 	"github.com/sendgate/sendgate/store"
 	"go.uber.org/zap"
@@ -25,6 +26,8 @@ type switchJournal struct {
 	records map[policy.ID][]store.Record
 	err     error
 	n       byte
+	batch   uint64
+	backup  uint64 // the last batch of a backup
 }
 
 func newSwitchJournal() *switchJournal {
@@ -40,7 +43,8 @@ func (j *switchJournal) Commit(_ context.Context, c store.Change) (uint64, error
 	if j.records[c.Message] == nil {
 		j.ids = append([]policy.ID{c.Message}, j.ids...)
 	}
-	j.records[c.Message] = append(j.records[c.Message], store.Record{Message: c.Message, Events: c.Events})
+	j.batch++
+	j.records[c.Message] = append(j.records[c.Message], store.Record{Batch: j.batch, Message: c.Message, Events: c.Events})
 	return 0, nil
 }
 
@@ -49,6 +53,8 @@ func (j *switchJournal) Records(context.Context, policy.Kind, int, policy.ID) ([
 }
 
 func (j *switchJournal) Timeline(id policy.ID) ([]store.Record, error) { return j.records[id], j.err }
+
+func (j *switchJournal) Restored() (uint64, error) { return j.backup, j.err }
 
 // kinds of the events of all timelines, the oldest first.
 func (j *switchJournal) kinds() string {
@@ -133,6 +139,37 @@ func TestABypassSurvivesARestartAndEndsByItself(t *testing.T) {
 	}
 	if o := r.raised[0]; o.Kind != alert.Bypass || !strings.Contains(o.Text.EN, "api:ops: limits misfire (suspended accounts may send, too)") || !strings.Contains(o.Text.ZH, "被暂停的账号也可发送") {
 		t.Errorf("%+v", o)
+	}
+}
+
+// A backup that was made under a bypass does not bring it back: the rules apply from the first moment, which is
+// written down and told. A bypass that is begun after the restore is one as ever, also after a restart.
+func TestARestoreDoesNotReviveABypass(t *testing.T) {
+	r := newSwitchRig(t)
+	r.start(time.Hour, true)
+	r.at = r.at.Add(time.Minute)
+	r.journal.backup = r.journal.batch
+	r.restart()
+	if r.Bypass().On || r.on() || r.lifts() {
+		t.Error("it is on after a restore")
+	}
+	if err := r.expire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.journal.kinds(); got != "bypass_started by api:ops, bypass_ended by restore" {
+		t.Error(got)
+	}
+	told := r.raised[len(r.raised)-1]
+	if told.Kind != alert.BypassOver || !strings.Contains(told.Text.EN, "in the backup from which this store was restored") || !strings.Contains(told.Text.ZH, "恢复后旁路不再生效") {
+		t.Errorf("%+v", told)
+	}
+	if ends := r.raised[len(r.raised)-2]; ends.Kind != alert.Bypass || !ends.Ends {
+		t.Errorf("%+v", ends)
+	}
+	r.start(time.Hour, false)
+	r.restart()
+	if !r.on() || r.lifts() {
+		t.Error("one that was begun after the restore is not on after a restart")
 	}
 }
 
@@ -330,5 +367,52 @@ func TestLimitsCountUnderABypass(t *testing.T) {
 	on = false
 	if _, v = b.send(1); v.Charge != nil {
 		t.Errorf("the limit does not hold when the bypass is over: %+v", v)
+	}
+}
+
+// Mail of a suspended account that passes because suspensions are lifted counts as all other mail does: it stands in
+// the verdict as refused, and has a charge. So does the message for which the account would have been suspended.
+func TestLimitsCountMailOfSuspendedAccountsUnderABypass(t *testing.T) {
+	on := false
+	r := newSwitchRig(t)
+	b := newLedgerWith(t, func(s *guard.Settings) {
+		s.Bypassed, s.Lifted = func() bool { return on }, func() bool { return on }
+	})
+	if err := b.api().Suspend(t.Context(), "ann", time.Time{}, "hijacked", "api:ops"); err != nil {
+		t.Fatal(err)
+	}
+	if _, v := b.send(1); v.Action != policy.Reject || v.Charge != nil || b.used() != 0 {
+		t.Fatalf("without a bypass: %+v, %d counted", v, b.used())
+	}
+	on = true
+	r.start(time.Hour, true)
+	for range 8 {
+		_, v := b.send(1)
+		if v.Action != policy.Reject || v.Rule != "suspended" || v.Charge == nil {
+			t.Fatalf("%+v", v)
+		}
+		if v = (watching{fixed{v}, r.bypass}).Decide(t.Context(), policy.Submission{}); v.Action != policy.Pass || v.Charge == nil {
+			t.Fatalf("under the bypass: %+v", v)
+		}
+	}
+	b.observe()
+	if used := b.used(); used != 8 {
+		t.Errorf("%d were counted", used)
+	}
+	b.restart(false)
+	if used := b.used(); used != 8 {
+		t.Errorf("%d are counted after a restart", used)
+	}
+}
+
+// The message for which an account would have been suspended just now counts, too.
+func TestLimitsCountWhatAnAccountIsSuspendedForUnderABypass(t *testing.T) {
+	b := newLedgerWith(t, func(s *guard.Settings) {
+		s.Bypassed, s.Lifted = func() bool { return true }, func() bool { return true }
+		s.Anomaly = anomaly.DefaultConfig()
+	})
+	v := b.steal()
+	if v.Action != policy.Defer || v.Rule != "anomaly" || v.Charge == nil || len(v.Charge.Amounts) == 0 {
+		t.Errorf("%+v", v)
 	}
 }

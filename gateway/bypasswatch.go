@@ -18,7 +18,7 @@ const bypassRule = "bypass"
 // up for approval or refuse passes. Two things stay: a suspended account remains suspended, unless the bypass
 // says otherwise, for that is how somebody else would use it; and a recipient in a domain that does not exist is
 // refused as ever, which saves a bounce. That limits count what they would have kept back is
-// guard.Settings.Bypassed.
+// guard.Settings.Bypassed, and that they count what a suspension would have refused is guard.Settings.Lifted.
 type watching struct {
 	policy.Engine
 	bypass *bypass
@@ -112,7 +112,13 @@ func bypassBegan(p *bypassing) policy.Label {
 // bypassOver is that of its end.
 func bypassOver(p *bypassing, at time.Time, actor string) policy.Label {
 	lasted := at.Sub(p.since).Round(time.Second).String()
-	if actor == bypassActor {
+	switch actor {
+	case restoreActor:
+		return policy.Label{
+			EN: "They were bypassed until " + p.until.Local().Format("2006-01-02 15:04") + " in the backup from which this store was restored. A restore does not bring that back.",
+			ZH: "本存储由备份恢复，备份中规则处于旁路状态（至 " + p.until.Local().Format("2006-01-02 15:04") + "）。恢复后旁路不再生效。",
+		}
+	case bypassActor:
 		return policy.Label{EN: "The time was over; the rules were bypassed for " + lasted + ".", ZH: "已到期，规则共旁路 " + lasted + "。"}
 	}
 	return policy.Label{EN: "Ended by " + actor + "; the rules were bypassed for " + lasted + ".", ZH: "由 " + actor + " 结束，规则共旁路 " + lasted + "。"}

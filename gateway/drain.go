@@ -307,7 +307,7 @@ func (d *drain) hastenOne(ctx context.Context, id policy.ID) error {
 	for i := range rows {
 		if r := &rows[i]; r.Counted() && r.State == policy.StateDeferred && r.Due.After(now) {
 			events = append(events, policy.Event{
-				Kind: policy.Deferred, Time: now, Until: now, Actor: "drain", Recipients: []int{i}, Reply: r.Reply, Reason: "the gateway is being drained: tried at once",
+				Kind: policy.Deferred, Untried: true, Time: now, Until: now, Actor: "drain", Recipients: []int{i}, Reply: r.Reply, Reason: "the gateway is being drained: tried at once",
 			})
 		}
 	}

@@ -163,7 +163,7 @@ func TestDrain(t *testing.T) {
 				if d.State != web.DrainEnded || d.Left != 0 || d.Released != test.released || closed != "fronts, all" {
 					t.Errorf("%+v, closed %s", d, closed)
 				}
-				if len(k.tried) != test.tried || k.tried[0].Kind != policy.Deferred || k.tried[0].Reply != "451 later" || k.tried[0].Until.After(time.Now()) {
+				if len(k.tried) != test.tried || k.tried[0].Kind != policy.Deferred || k.tried[0].Reply != "451 later" || k.tried[0].Until.After(time.Now()) || !k.tried[0].Untried {
 					t.Errorf("tried at once: %+v", k.tried)
 				}
 			})

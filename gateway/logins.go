@@ -168,7 +168,11 @@ func (l *logins) of(ctx context.Context, identity string) (all []policy.Event, e
 		}
 		var day []policy.Event
 		for i := range records {
-			day = append(day, records[i].Events...)
+			for _, e := range records[i].Events {
+				if e.Subject == identity { // else somebody of the name was erased
+					day = append(day, e)
+				}
+			}
 		}
 		slices.SortStableFunc(day, func(a, b policy.Event) int { return b.Time.Compare(a.Time) })
 		if all = append(all, day...); len(all) >= loginsSeen {

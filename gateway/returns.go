@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ const (
 	returnsPause  = 30 * time.Second
 	returnsExpire = 5 * 24 * time.Hour // after that nothing is owed any more
 	returnedAbout = "stopped"          // the reason of the event that tells of the report
+	// returnsMost is how many reports one sender gets in returnsSpan: of a whole batch a sender needs not read thousands.
+	returnsMost = 100
+	returnsSpan = time.Hour
 )
 
 // returns writes to senders that an administrator stopped their mail. What is owed is noted before the
@@ -27,11 +31,14 @@ const (
 type returns struct {
 	journal  *store.Store
 	reporter *notify.Reporter
-	now      func() time.Time
-	log      *zap.Logger
+	// ours reports whether the envelope sender of a message is one of the organisation's own: a forged one gets no report.
+	ours func(*policy.Envelope) bool
+	now  func() time.Time
+	log  *zap.Logger
 
 	mu    sync.Mutex
-	hands map[string]bool // names that a request is busy with
+	hands map[string]bool        // names that a request is busy with
+	lots  map[string][]time.Time // by sender: when a report was promised, in the last returnsSpan
 }
 
 // A returnOwed is what is kept.
@@ -48,13 +55,21 @@ func (o *returnOwed) name() string {
 	return returnsName + o.Message.String() + "/" + o.Report.String()
 }
 
-func newReturns(journal *store.Store, reporter *notify.Reporter, now func() time.Time, log *zap.Logger) *returns {
-	return &returns{journal: journal, reporter: reporter, now: now, log: log, hands: map[string]bool{}}
+func newReturns(journal *store.Store, reporter *notify.Reporter, ours func(*policy.Envelope) bool, now func() time.Time, log *zap.Logger) *returns {
+	return &returns{journal: journal, reporter: reporter, ours: ours, now: now, log: log, hands: map[string]bool{}, lots: map[string][]time.Time{}}
 }
 
 // Return takes a message back as [holder.Cancel] does, and tells its sender. In milter mode it may take a while
 // until Postfix has deleted the message; the sender is told after that.
 func (h holder) Return(ctx context.Context, id policy.ID, recipients []int, reason, actor string) ([]web.Outcome, web.Bounce, error) {
+	instead, err := h.returns.barred(id)
+	if err != nil {
+		return nil, "", err
+	}
+	if instead != "" {
+		outcomes, err := h.Cancel(ctx, id, recipients, reason, actor)
+		return outcomes, instead, err
+	}
 	owed, err := h.returns.note(id, recipients, reason, actor)
 	if err != nil {
 		return nil, "", err
@@ -67,6 +82,31 @@ func (h holder) Return(ctx context.Context, id policy.ID, recipients []int, reas
 		told = web.BouncePending
 	}
 	return outcomes, told, err
+}
+
+// barred says why the sender of a message gets no report: it is forged, or has got many lately. "" is that it does.
+func (r *returns) barred(id policy.ID) (web.Bounce, error) {
+	m, err := r.journal.Message(id)
+	if err != nil {
+		return "", err
+	}
+	if !r.ours(&m.Envelope) {
+		return web.BounceNone, nil
+	}
+	sender, now := m.Envelope.Sender.Key(), r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for who, times := range r.lots {
+		times = slices.DeleteFunc(times, func(t time.Time) bool { return now.Sub(t) >= returnsSpan })
+		if r.lots[who] = times; len(times) == 0 {
+			delete(r.lots, who)
+		}
+	}
+	if len(r.lots[sender]) >= returnsMost {
+		return web.BounceLimited, nil
+	}
+	r.lots[sender] = append(r.lots[sender], now)
+	return "", nil
 }
 
 // note keeps what will be owed when the message is taken back.
@@ -211,4 +251,13 @@ func (h holder) settleKept(ctx context.Context, name string) error {
 	}
 	_, err = h.settle(ctx, &owed)
 	return err
+}
+
+// tellable reports whether a report may go to the sender of a message: not to an address that whoever sent it has only
+// written there. Where policy.internal is empty nobody knows whose an address is.
+func (g *Gateway) tellable(e *policy.Envelope) bool {
+	if e.Sender == "" {
+		return false
+	}
+	return len(g.loaded().Policy.Internal) == 0 || g.recalls.Internal(e.Sender) || g.recalls.Owns(e.Identity, e.Sender)
 }

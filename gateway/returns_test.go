@@ -16,7 +16,7 @@ import (
 // returning is a held message whose sender can be told.
 func returning(t *testing.T, front policy.Front) *held {
 	h := newHeld(t, front)
-	h.returns = newReturns(h.journal, notify.New("gw.corp.test", time.Hour, h.journal, time.Now), time.Now, zap.NewNop())
+	h.returns = newReturns(h.journal, notify.New("gw.corp.test", time.Hour, h.journal, time.Now), func(e *policy.Envelope) bool { return e.Sender.Domain() != "elsewhere.test" }, time.Now, zap.NewNop())
 	return h
 }
 
@@ -117,6 +117,7 @@ func TestASenderIsToldThatHisMailWasStopped(t *testing.T) {
 
 func TestNobodyIsToldWhoIsNotToBe(t *testing.T) {
 	for outcome, change := range map[string]func(*policy.Envelope){
+		"a forged sender":       func(e *policy.Envelope) { e.Sender = "ceo@elsewhere.test" },
 		"the null sender":       func(e *policy.Envelope) { e.Sender = "" },
 		"what we wrote":         func(e *policy.Envelope) { e.Front = policy.Internal },
 		"who wants no reports":  func(e *policy.Envelope) { e.Recipients[0].Notify = []string{"NEVER"} },
@@ -220,5 +221,26 @@ func TestWhatWasNotDecidedIsNotOwed(t *testing.T) {
 	h.settleAll(t.Context())
 	if texts, told := h.bounces(t); len(texts)+told != 0 || h.owed(t) != 0 {
 		t.Errorf("%d bounces, told %d times, %d owed", len(texts), told, h.owed(t))
+	}
+}
+
+func TestOneSenderGetsSoManyReports(t *testing.T) {
+	h := returning(t, policy.Relay)
+	now := time.Now()
+	h.returns.now = func() time.Time { return now }
+	for range returnsMost {
+		if told, err := h.returns.barred(h.id); err != nil || told != "" {
+			t.Fatalf("%q, %v", told, err)
+		}
+	}
+	if got := h.giveBack(t); got != web.BounceLimited || h.owed(t) != 0 || h.states(t) != "canceled canceled" {
+		t.Errorf("bounce %q, %d owed, %s", got, h.owed(t), h.states(t))
+	}
+	if texts, told := h.bounces(t); len(texts)+told != 0 {
+		t.Errorf("%d bounces, told %d times", len(texts), told)
+	}
+	now = now.Add(returnsSpan)
+	if told, err := h.returns.barred(h.id); err != nil || told != "" || len(h.returns.lots) != 1 {
+		t.Errorf("an hour later: %q, %v, %v", told, err, h.returns.lots)
 	}
 }

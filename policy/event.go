@@ -142,6 +142,8 @@ type Event struct {
 	// Mechanism and Program say of a Login how it was made: see [SignIn].
 	Mechanism string `cbor:"24,keyasint,omitempty" json:"mechanism,omitempty"`
 	Program   string `cbor:"25,keyasint,omitempty" json:"program,omitempty"`
+	// Untried is set where only Until of a Deferred was moved: nothing was tried.
+	Untried bool `cbor:"26,keyasint,omitempty" json:"untried,omitempty"`
 }
 
 // Concerns reports whether the event is about recipient i.

@@ -175,7 +175,7 @@ func (f Fate) Apply(e Event) Fate {
 	if !next.Final() {
 		g.Due, g.NextTry = e.Until, e.NextTry
 	}
-	if e.Kind.attempt() {
+	if e.Kind.attempt() && !e.Untried {
 		g.Attempts++
 	}
 	if g.QueueID == "" {

@@ -311,6 +311,10 @@ func TestAttemptsCountOurOwnTries(t *testing.T) {
 	if f = f.Apply(at(5, Resent)).Apply(at(6, RelayedRemote)); f.Attempts != 3 {
 		t.Errorf("the delivery after a resend is attempt %d", f.Attempts)
 	}
+	moved := Event{Kind: Deferred, Time: noon.Add(3 * time.Second), Until: noon.Add(4 * time.Second), Untried: true}
+	if g := fate(at(0, Accepted), at(1, Released), at(2, Deferred)).Apply(moved); g.Attempts != 1 || !g.Due.Equal(moved.Until) || g.State != StateDeferred {
+		t.Errorf("a try that was moved, and not made: %+v", g)
+	}
 	if again := f.Apply(at(6, RelayedRemote)); again != f {
 		t.Errorf("the same delivery twice gives %+v", again)
 	}

@@ -32,6 +32,7 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 func settings() Settings {
 	return Settings{
 		Admins: []policy.Address{"ops@corp.example"}, Senders: true, Quiet: 15 * time.Minute, CloseAfter: time.Hour, HourlyMax: 20,
+		Dashboard: "https://gate.corp.example",
 	}
 }
 

@@ -25,6 +25,8 @@ type Settings struct {
 	// CloseAfter is how long nothing has come when an incident is closed.
 	CloseAfter time.Duration
 	HourlyMax  int // notices for one receiver, at least 4
+	// Dashboard is its URL, to which notices link; empty: there is none.
+	Dashboard string
 }
 
 // A book is all incidents, and the notices of them that are to be delivered. It is used under a lock
@@ -133,7 +135,7 @@ func (b *book) isNews(now time.Time, in *Incident) bool {
 func (b *book) close(now time.Time, in *Incident) {
 	b.shut(now, in)
 	if in.Severity == Critical && in.ToldCount > 0 {
-		b.toOthers(now, in.notice(now, closing))
+		b.toOthers(now, in, closing)
 	}
 }
 
@@ -154,10 +156,12 @@ func (b *book) tellOthers(now time.Time, in *Incident) {
 		p = update
 	}
 	in.Told, in.ToldCount = now, in.Count
-	b.toOthers(now, in.notice(now, p))
+	b.toOthers(now, in, p)
 }
 
-func (b *book) toOthers(now time.Time, n Notice) {
+func (b *book) toOthers(now time.Time, in *Incident, p phase) {
+	n := in.notice(now, p)
+	in.link(&n, b.settings.Dashboard)
 	if len(b.settings.Admins) > 0 {
 		b.send(now, Admins, n)
 	}

@@ -87,7 +87,7 @@ func (in *Incident) key() key  { return key{in.Kind, in.Subject, in.Rule, in.Win
 
 // begin makes an incident without occurrences.
 func begin(id policy.ID, o *Occurrence) *Incident {
-	t := o.Kind.trait()
+	t := o.Kind.traitOf(o.Subject)
 	return &Incident{
 		ID: id.String(), Kind: o.Kind, Subject: o.Subject, Rule: o.Rule, Window: o.Window, Severity: t.severity,
 		Title: about(t.title, cmp.Or(o.Name, o.Subject)), Advice: t.proposal(o.Subject, o.Rule), Opened: o.Time,

@@ -54,10 +54,15 @@ type trait struct {
 	title    policy.Label // what happened; the subject is put behind it
 	own      policy.Label // the title for the sender; empty: the sender is not told
 	advice   policy.Label // to the administrators
-	command  string       // that the advice proposes; the subject takes the place of IDENTITY, the rule that of BATCH
-	from     int          // occurrences before anybody is told, when more than one
-	standing bool         // it does not end because nothing more comes
-	act      bool         // somebody's deed: each is told by itself
+	// What the advice proposes: a button or a place of the dashboard, first, with its path there; then a command. The
+	// subject takes the place of IDENTITY, the rule that of BATCH.
+	page     policy.Label
+	apart    bool // the page is a sentence of its own
+	at       string
+	command  string
+	from     int  // occurrences before anybody is told, when more than one
+	standing bool // it does not end because nothing more comes
+	act      bool // somebody's deed: each is told by itself
 }
 
 func (k Kind) trait() trait {
@@ -67,23 +72,36 @@ func (k Kind) trait() trait {
 	return trait{severity: Warning, title: policy.Label{EN: string(k), ZH: string(k)}}
 }
 
+// traitOf is the trait of an incident. Where several accounts send the same text, it is decided on that.
+func (k Kind) traitOf(subject string) trait {
+	t := k.trait()
+	if _, err := policy.ParseID(subject); k == Hijack && err == nil {
+		c := Campaign.trait()
+		t.advice, t.page, t.at, t.command = c.advice, c.page, c.at, c.command
+	}
+	return t
+}
+
 var traits = map[Kind]trait{
 	LimitWarning: {
 		severity: Info, title: policy.Label{EN: "Sending limit nearly reached", ZH: "即将达到发送上限"},
-		own:     policy.Label{EN: "Your sending limit is nearly reached", ZH: "您即将达到发送上限"},
-		advice:  policy.Label{EN: "Nothing is kept back yet. If more is needed today, raise the limit for a while", ZH: "尚未影响发送。如当天需要发送更多，可临时提额"},
+		own:    policy.Label{EN: "Your sending limit is nearly reached", ZH: "您即将达到发送上限"},
+		advice: policy.Label{EN: "Nothing is kept back yet. If more is needed today, raise the limit for a while", ZH: "尚未影响发送。如当天需要发送更多，可临时提额"},
+		page:   policy.Label{EN: "“Raise and release” on the page of the sender", ZH: "发件人页面的“提额并放行”"}, at: "/senders/IDENTITY",
 		command: "sendgate senders boost IDENTITY --amount N --for 24h --reason TEXT",
 	},
 	LimitExceeded: {
 		severity: Warning, title: policy.Label{EN: "Sending limit reached", ZH: "已达发送上限"},
-		own:     policy.Label{EN: "Your sending limit is reached", ZH: "您已达到发送上限"},
-		advice:  policy.Label{EN: "If this is wanted, raise the limit for a while", ZH: "如属正常业务，可临时提额"},
+		own:    policy.Label{EN: "Your sending limit is reached", ZH: "您已达到发送上限"},
+		advice: policy.Label{EN: "If this is wanted, raise the limit for a while", ZH: "如属正常业务，可临时提额"},
+		page:   policy.Label{EN: "“Raise and release” on the page of the sender", ZH: "发件人页面的“提额并放行”"}, at: "/senders/IDENTITY",
 		command: "sendgate senders boost IDENTITY --amount N --for 24h --reason TEXT",
 	},
 	ApprovalWaiting: {
 		severity: Warning, title: policy.Label{EN: "Waits for approval", ZH: "邮件等待审批"},
 		own:    policy.Label{EN: "Your message waits for approval", ZH: "您的邮件等待审批"},
-		advice: policy.Label{EN: "Approve it or cancel it", ZH: "请批准或取消"}, command: "sendgate approvals",
+		advice: policy.Label{EN: "Let it go or take it back", ZH: "请决定放行或撤回"},
+		page:   policy.Label{EN: "“Approve” or “Take back” on the page Approvals", ZH: "“待审批”页面的“批准”或“撤回”"}, at: "/approvals", command: "sendgate approvals",
 		standing: true,
 	},
 	ApprovalExpired: {
@@ -92,8 +110,9 @@ var traits = map[Kind]trait{
 	},
 	Suspended: {
 		severity: Warning, title: policy.Label{EN: "Suspended from sending", ZH: "已暂停发送"},
-		own:     policy.Label{EN: "You are suspended from sending to other organisations", ZH: "您已被暂停对外发送邮件"},
-		advice:  policy.Label{EN: "To end it", ZH: "如需恢复"},
+		own:    policy.Label{EN: "You are suspended from sending to other organisations", ZH: "您已被暂停对外发送邮件"},
+		advice: policy.Label{EN: "To end it", ZH: "如需恢复"},
+		page:   policy.Label{EN: "“End the suspension” on the page of the sender", ZH: "发件人页面的“解除暂停”"}, at: "/senders/IDENTITY",
 		command: "sendgate senders unsuspend IDENTITY", standing: true,
 	},
 	Unsuspended: {
@@ -102,7 +121,8 @@ var traits = map[Kind]trait{
 	},
 	PulledBack: {
 		severity: Critical, title: policy.Label{EN: "Mail of a suspended sender was pulled back", ZH: "已撤回被暂停发件人的邮件"},
-		advice:  policy.Label{EN: "Look at the mail, then let all of it go or take all of it back", ZH: "请查看这些邮件，然后整批放行或撤回"},
+		advice: policy.Label{EN: "Look at the mail, then let all of it go or take all of it back", ZH: "请查看这些邮件，然后整批放行或撤回"},
+		page:   policy.Label{EN: "“Approve all” or “Take all back” on the page of the batch", ZH: "批次页面的“全部批准”或“全部撤回”"}, at: "/approvals?batch=BATCH",
 		command: "sendgate approvals --batch BATCH", standing: true,
 	},
 	BoostGiven: {
@@ -112,19 +132,23 @@ var traits = map[Kind]trait{
 	DomainRefused: {
 		severity: Warning, title: policy.Label{EN: "Many recipients in domains that take no mail", ZH: "大量收件人的域名无效"},
 		advice: policy.Label{EN: "An old list of addresses, or an account that somebody else uses: ask the sender", ZH: "可能是过期的通讯录，也可能是账号被盗用：请向发件人核实"},
-		from:   20,
+		page:   policy.Label{EN: "See the sign-ins on the page of the sender", ZH: "发件人页面的登录记录"}, at: "/senders/IDENTITY", apart: true,
+		from: 20,
 	},
 	UnknownRate: {
 		severity: Warning, title: policy.Label{EN: "Too many recipients in an unknown state", ZH: "状态未知的收件人过多"},
-		advice: policy.Label{EN: "See whether the logs of the servers behind us are read to their end", ZH: "请检查后端服务器的日志是否完整读取"}, command: "sendgate doctor",
+		advice: policy.Label{EN: "See whether the logs of the servers behind us are read to their end", ZH: "请检查后端服务器的日志是否完整读取"},
+		page:   policy.Label{EN: "See Health on the page Overview", ZH: "见“总览”页面的运行状况"}, at: "/overview", apart: true, command: "sendgate doctor",
 	},
 	TrackingGap: {
 		severity: Warning, title: policy.Label{EN: "Delivery is not tracked", ZH: "投递跟踪中断"},
-		advice: policy.Label{EN: "Mail still flows; what became of it shows when this is mended", ZH: "邮件仍正常发送，修复后可补全投递状态"}, command: "sendgate doctor",
+		advice: policy.Label{EN: "Mail still flows; what became of it shows when this is mended", ZH: "邮件仍正常发送，修复后可补全投递状态"},
+		page:   policy.Label{EN: "See Health on the page Overview", ZH: "见“总览”页面的运行状况"}, at: "/overview", apart: true, command: "sendgate doctor",
 	},
 	DiskLow: {
 		severity: Critical, title: policy.Label{EN: "The disk is nearly full", ZH: "磁盘空间不足"},
 		advice: policy.Label{EN: "Free some space or shorten what is kept: new mail is put off (452) when nothing is left", ZH: "请清理空间或缩短保留时间：空间用尽后新邮件将被暂缓接收 (452)"},
+		page:   policy.Label{EN: "What takes the space stands in Settings, About", ZH: "占用情况见“设置”中的“关于”"}, at: "/settings/about", apart: true,
 	},
 	Restored: {
 		severity: Critical, title: policy.Label{EN: "Mail restored from a backup waits for a decision", ZH: "由备份恢复的邮件等待处理"},
@@ -132,30 +156,36 @@ var traits = map[Kind]trait{
 			EN: "It may have been sent after the backup was made: look into the log of the server behind, then let it go or take it back",
 			ZH: "备份之后可能已经发出：请先核对后端服务器的日志，然后整批放行或撤回",
 		},
+		page: policy.Label{EN: "“Approve all” or “Take all back” on the page of the batch", ZH: "批次页面的“全部批准”或“全部撤回”"}, at: "/approvals?batch=BATCH",
 		command: "sendgate approvals --batch BATCH", standing: true,
 	},
 	StoreBounded: {
 		severity: Warning, title: policy.Label{EN: "The store has reached its size limit", ZH: "存储已达容量上限"},
-		advice:  policy.Label{EN: "Raise store.max_size_mib, or shorten what is kept (bodies_for, events_for)", ZH: "请调大 store.max_size_mib，或缩短保留时间 (bodies_for、events_for)"},
+		advice: policy.Label{EN: "Raise store.max_size_mib, or shorten what is kept (bodies_for, events_for)", ZH: "请调大 store.max_size_mib，或缩短保留时间 (bodies_for、events_for)"},
+		page:   policy.Label{EN: "What is used stands in Settings, About", ZH: "占用情况见“设置”中的“关于”"}, at: "/settings/about", apart: true,
 		command: "sendgate store usage",
 	},
 	Campaign: {
 		severity: Warning, title: policy.Label{EN: "Many similar messages", ZH: "大量相似邮件"},
 		advice: policy.Label{EN: "Look at the sample and decide on all of them at once", ZH: "请查看样本后统一处理"},
+		page:   policy.Label{EN: "“Approve”, “Slow down” or “Stop” on the page of the campaign", ZH: "群发页面的“批准”“限速”或“终止”"}, at: "/campaigns/IDENTITY", command: "sendgate campaigns IDENTITY",
 	},
 	MassRecall: {
 		severity: Warning, title: policy.Label{EN: "An account takes back a lot of mail", ZH: "账号大量撤回邮件"},
-		advice:  policy.Label{EN: "Somebody who uses the account may wipe the traces: ask the owner, and see what was taken back", ZH: "可能是盗用者在清除痕迹：请向账号所有者核实，并查看撤回记录"},
+		advice: policy.Label{EN: "Somebody who uses the account may wipe the traces: ask the owner, and see what was taken back", ZH: "可能是盗用者在清除痕迹：请向账号所有者核实，并查看撤回记录"},
+		page:   policy.Label{EN: "See the page Recall", ZH: "见“撤回”页面"}, at: "/recalls", apart: true,
 		command: "sendgate recalls",
 	},
 	Bypass: {
 		severity: Critical, title: policy.Label{EN: "The rules are bypassed: nothing is held", ZH: "规则已旁路：邮件不再暂缓"},
-		advice: policy.Label{EN: "It ends by itself. To end it now", ZH: "到期自动结束。如需立即结束"}, command: "sendgate bypass --end",
+		advice: policy.Label{EN: "It ends by itself. To end it now", ZH: "到期自动结束。如需立即结束"},
+		page:   policy.Label{EN: "“End it now” on top of every page", ZH: "任一页面顶部的“立即结束”"}, at: "/overview", command: "sendgate bypass --end",
 		standing: true,
 	},
 	WebhookFailing: {
 		severity: Warning, title: policy.Label{EN: "A program is not told what happens", ZH: "事件推送失败"},
-		advice:  policy.Label{EN: "Mail still flows. To see what its receiver says", ZH: "邮件仍正常发送。查看推送状态"},
+		advice: policy.Label{EN: "Mail still flows. To see what its receiver says", ZH: "邮件仍正常发送。查看推送状态"},
+		page:   policy.Label{EN: "Settings, Webhooks", ZH: "“设置”中的“Webhook”"}, at: "/settings/webhooks",
 		command: "sendgate webhooks", standing: true,
 	},
 	BypassOver: {
@@ -163,6 +193,7 @@ var traits = map[Kind]trait{
 	},
 	Hijack: {
 		severity: Critical, title: policy.Label{EN: "An account behaves as if somebody else used it", ZH: "账号疑似被盗用"},
-		advice: policy.Label{EN: "Ask the owner by telephone, change the password, and until then", ZH: "请电话核实并修改密码，在此之前可"}, command: "sendgate senders suspend IDENTITY --reason TEXT",
+		advice: policy.Label{EN: "Ask the owner by telephone, change the password, and until then", ZH: "请电话核实并修改密码，在此之前可"},
+		page:   policy.Label{EN: "“Suspend” on the page of the sender", ZH: "发件人页面的“暂停对外发信”"}, at: "/senders/IDENTITY", command: "sendgate senders suspend IDENTITY --reason TEXT",
 	},
 }

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -21,6 +22,12 @@ type Notice struct {
 	Update   bool           `json:"update,omitempty"`   // the receiver was told of the incident before
 	Time     time.Time      `json:"time"`
 }
+
+// subjectFact is the English name of the fact that is the subject of a message.
+const subjectFact = "Subject"
+
+// detailsFact is that of where more stands of a message.
+const detailsFact = "Details"
 
 // A Fact is a name or number with its meaning.
 type Fact struct {
@@ -49,10 +56,17 @@ func about(title policy.Label, subject string) policy.Label {
 // A plain name means nothing but itself to a shell, and is no option.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9@._+:-]{0,253}$`)
 
-// proposal is the advice with its command.
-func (t trait) proposal(subject, rule string) policy.Label {
+// proposal is the advice with what it proposes: where it is done in the dashboard, and the command.
+func (t *trait) proposal(subject, rule string) policy.Label {
+	l := t.advice
+	switch {
+	case t.apart:
+		l = policy.Label{EN: l.EN + ". " + t.page.EN, ZH: l.ZH + "。" + t.page.ZH}
+	case t.page != (policy.Label{}):
+		l = policy.Label{EN: l.EN + ": " + t.page.EN, ZH: l.ZH + "：" + t.page.ZH}
+	}
 	if t.command == "" {
-		return t.advice
+		return l
 	}
 	command := t.command
 	if plainName.MatchString(subject) {
@@ -61,7 +75,28 @@ func (t trait) proposal(subject, rule string) policy.Label {
 	if plainName.MatchString(rule) {
 		command = strings.Replace(command, "BATCH", rule, 1)
 	}
-	return policy.Label{EN: t.advice.EN + ": " + command, ZH: t.advice.ZH + "：" + command}
+	return policy.Label{EN: l.EN + "; or " + command, ZH: l.ZH + "；或使用命令 " + command}
+}
+
+// path is the page of the dashboard where something can be done about the incident; empty for none.
+func (in *Incident) path() string {
+	t := in.Kind.traitOf(in.Subject)
+	return strings.NewReplacer("IDENTITY", url.PathEscape(in.Subject), "BATCH", url.QueryEscape(in.Rule)).Replace(t.at)
+}
+
+// link says in front of all facts where that page is, and where that of the message is.
+func (in *Incident) link(n *Notice, dashboard string) {
+	if dashboard == "" {
+		return
+	}
+	for i := range n.Facts {
+		if f := &n.Facts[i]; f.Name.EN == detailsFact {
+			f.Value = dashboard + "/messages/" + in.Messages[len(in.Messages)-1].String() + " (" + f.Value + ")"
+		}
+	}
+	if at := in.path(); at != "" {
+		n.Facts = append([]Fact{{policy.Label{EN: "Page", ZH: "页面"}, dashboard + at}}, n.Facts...)
+	}
 }
 
 // notice is what administrators and webhooks are told.
@@ -118,13 +153,13 @@ func (in *Incident) facts(n *Notice) {
 	n.fact("Count", "次数", strconv.Itoa(in.Count))
 	n.fact("Since", "开始时间", clock(n.Time, in.Opened))
 	for _, s := range in.Samples {
-		n.fact("Subject", "邮件主题", s)
+		n.fact(subjectFact, "邮件主题", s)
 	}
 	for i := len(in.Messages) - 1; i >= max(0, len(in.Messages)-maxSamples); i-- {
 		n.fact("Reference", "编号", in.Messages[i].String())
 	}
 	if len(in.Messages) > 0 {
-		n.fact("Details", "详情", "sendgate explain "+in.Messages[len(in.Messages)-1].String())
+		n.fact(detailsFact, "详情", "sendgate explain "+in.Messages[len(in.Messages)-1].String())
 	}
 	n.fact("Acknowledged by", "已由其确认", in.AcknowledgedBy)
 }
@@ -139,7 +174,7 @@ func (o *Occurrence) notice(now time.Time, incident string) Notice {
 	for _, l := range o.explain(now) {
 		n.line(l)
 	}
-	n.fact("Subject", "邮件主题", shorten(o.Sample, maxRunes))
+	n.fact(subjectFact, "邮件主题", shorten(o.Sample, maxRunes))
 	n.fact("Rule", "规则", o.Rule)
 	if o.Message != (policy.ID{}) {
 		n.fact("Reference", "编号", o.Message.String())

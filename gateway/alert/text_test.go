@@ -155,10 +155,13 @@ func TestEverybodyReadsTheSameSentence(t *testing.T) {
 // Every kind has its texts in both languages.
 func TestEveryKindHasTexts(t *testing.T) {
 	for k, tr := range traits {
-		for _, l := range []policy.Label{tr.title, tr.own, tr.advice} {
+		for _, l := range []policy.Label{tr.title, tr.own, tr.advice, tr.page} {
 			if (l.EN == "") != (l.ZH == "") {
 				t.Errorf("%s: %+v", k, l)
 			}
+		}
+		if tr.command != "" && tr.at == "" || (tr.at == "") != (tr.page.EN == "") {
+			t.Errorf("%s names a command, and no page: %+v", k, tr)
 		}
 		if tr.title.EN == "" || tr.severity.rank() < 0 {
 			t.Errorf("%s: %+v", k, tr)
@@ -167,5 +170,60 @@ func TestEveryKindHasTexts(t *testing.T) {
 	n := TestNotice(noon)
 	if n.Kind != Test || n.Lines[0].EN != "Notices of sendgate arrive here. Nothing has happened." || n.Title.ZH != "测试通知" {
 		t.Errorf("test notice %+v", n)
+	}
+}
+
+// Who is told what to do reads first where it is done in the dashboard, with a link, and then the command.
+func TestThePageComesBeforeTheCommand(t *testing.T) {
+	const campaign = "01M7ZZZZZZZZZZZZZZZZZZZZZZ"
+	for name, tt := range map[string]struct {
+		o      Occurrence
+		advice policy.Label
+		link   string
+	}{
+		"a sender": {
+			Occurrence{Kind: Suspended, Subject: "ann/b@corp.example", Time: noon},
+			policy.Label{EN: "To end it: “End the suspension” on the page of the sender; or sendgate senders unsuspend IDENTITY", ZH: "如需恢复：发件人页面的“解除暂停”；或使用命令 sendgate senders unsuspend IDENTITY"},
+			"https://gate.corp.example/senders/ann%2Fb@corp.example",
+		},
+		"a batch": {
+			Occurrence{Kind: PulledBack, Subject: "ann", Rule: campaign, Time: noon},
+			policy.Label{
+				EN: "Look at the mail, then let all of it go or take all of it back: “Approve all” or “Take all back” on the page of the batch; or sendgate approvals --batch " + campaign,
+				ZH: "请查看这些邮件，然后整批放行或撤回：批次页面的“全部批准”或“全部撤回”；或使用命令 sendgate approvals --batch " + campaign,
+			},
+			"https://gate.corp.example/approvals?batch=" + campaign,
+		},
+		"several accounts that send the same": {
+			Occurrence{Kind: Hijack, Subject: campaign, Time: noon},
+			policy.Label{
+				EN: "Look at the sample and decide on all of them at once: “Approve”, “Slow down” or “Stop” on the page of the campaign; or sendgate campaigns " + campaign,
+				ZH: "请查看样本后统一处理：群发页面的“批准”“限速”或“终止”；或使用命令 sendgate campaigns " + campaign,
+			},
+			"https://gate.corp.example/campaigns/" + campaign,
+		},
+		"webhooks": {
+			Occurrence{Kind: WebhookFailing, Subject: "crm", Time: noon},
+			policy.Label{EN: "Mail still flows. To see what its receiver says: Settings, Webhooks; or sendgate webhooks", ZH: "邮件仍正常发送。查看推送状态：“设置”中的“Webhook”；或使用命令 sendgate webhooks"},
+			"https://gate.corp.example/settings/webhooks",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(settings(), numberedIDs())
+			b.raise(noon, tt.o)
+			if got := b.list(true)[0].Advice; got != tt.advice {
+				t.Errorf("%+v", got)
+			}
+			if f := b.outbox[0].Notice.Facts[0]; f.Value != tt.link || f.Name != (policy.Label{EN: "Page", ZH: "页面"}) {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+	s := settings()
+	s.Dashboard = ""
+	b := newBook(s, numberedIDs())
+	b.raise(noon, Occurrence{Kind: Bypass, Subject: "gateway", Time: noon})
+	if f := b.outbox[0].Notice.Facts[0]; f.Name.EN == "Page" {
+		t.Errorf("without a dashboard: %+v", f)
 	}
 }

@@ -3,7 +3,6 @@ package notify
 import (
 	"fmt"
 	"html"
-	"io"
 	"net/url"
 	"strings"
 	"time"
@@ -52,10 +51,8 @@ func languages(language string) []string {
 	return []string{"zh-CN", "en"}
 }
 
-// Compose writes the letter: the same text plain and as HTML, one language after the other, because
-// programs show one part of an alternative only. Errors are those of w.
-func (l *Letter) Compose(w io.Writer) error { return l.draft().compose(w) }
-
+// draft is the letter: the same text plain and as HTML, one language after the other, because programs show one part
+// of an alternative only.
 func (l *Letter) draft() *draft {
 	return &draft{
 		id: l.ID, hostname: l.Hostname, from: l.From, to: l.To, languages: l.languages(), time: l.Time,

@@ -59,7 +59,7 @@ func TestLetters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var text bytes.Buffer
-			if err := letter(change).Compose(&text); err != nil {
+			if err := letter(change).draft().compose(&text); err != nil {
 				t.Fatal(err)
 			}
 			golden := filepath.Join("testdata", name+".eml")
@@ -112,7 +112,7 @@ func body(t *testing.T, text io.Reader) (h mail.Header, parts map[string]string)
 
 func TestALetterCanBeReadBack(t *testing.T) {
 	var text bytes.Buffer
-	if err := letter(nil).Compose(&text); err != nil {
+	if err := letter(nil).draft().compose(&text); err != nil {
 		t.Fatal(err)
 	}
 	h, parts := body(t, &text)
@@ -274,7 +274,7 @@ func FuzzLetter(f *testing.F) {
 			l.Notice.Facts = []webhook.Fact{{Name: policy.Label{EN: "Subject", ZH: "主题"}, Value: value}}
 		})
 		var text bytes.Buffer
-		if err := l.Compose(&text); err != nil {
+		if err := l.draft().compose(&text); err != nil {
 			t.Fatal(err)
 		}
 		if text.Len() > 120_000 {

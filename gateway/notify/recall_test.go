@@ -218,7 +218,7 @@ func TestLettersToRecipientsOfARecall(t *testing.T) {
 		t.Run(outcome, func(t *testing.T) {
 			l := letter(func(l *Letter) { l.Notice = c.notice })
 			var text bytes.Buffer
-			if err := l.Compose(&text); err != nil {
+			if err := l.draft().compose(&text); err != nil {
 				t.Fatal(err)
 			}
 			_, parts := body(t, &text)

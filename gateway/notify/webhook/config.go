@@ -79,15 +79,21 @@ func (c *Config) SetDefaults() { *c = DefaultConfig() }
 
 // Validate reports every fault of all hooks at once, as [policy.Faults] with paths relative to the list.
 func Validate(hooks []Config) error {
+	return validateList(len(hooks), "hook", func(i int) (string, error) { return hooks[i].Name, hooks[i].Validate() })
+}
+
+// validateList puts the faults of n entries together, whose names have to differ; what they are is for people.
+func validateList(n int, what string, entry func(i int) (name string, faults error)) error {
 	var faults policy.Faults
 	names := map[string]bool{}
-	for i := range hooks {
+	for i := range n {
 		at := "[" + strconv.Itoa(i) + "]"
-		faults.In(at, hooks[i].Validate())
-		if name := hooks[i].Name; names[name] && name != "" {
-			faults.Add(at+".name", name, "there is another hook of this name")
+		name, err := entry(i)
+		faults.In(at, err)
+		if names[name] && name != "" {
+			faults.Add(at+".name", name, "there is another %s of this name", what)
 		}
-		names[hooks[i].Name] = true
+		names[name] = true
 	}
 	return faults.Err()
 }
@@ -101,26 +107,35 @@ func (c *Config) Validate() error {
 	oneOf(&faults, "kind", c.Kind, JSON, WeCom, DingTalk, Feishu, Slack, Teams)
 	oneOf(&faults, "language", c.Language, Chinese, English, Both)
 	oneOf(&faults, "min_severity", string(c.MinSeverity), string(Info), string(Warning), string(Critical))
-	switch {
-	case c.URL == "" && c.URLFile == "":
-		faults.Add("url", nil, "say where to post: url, or url_file with a file that holds it")
-	case c.URL != "" && c.URLFile != "":
-		faults.Add("url_file", c.URLFile, "url and url_file exclude each other")
-	case c.URL != "":
-		if err := checkURL(string(c.URL), c.Private); err != nil {
-			faults.Add("url", nil, "%v", err)
-		}
-	}
+	validateTarget(&faults, c.URL, c.URLFile, c.Private)
 	if c.SecretFile != "" && !slices.Contains([]string{JSON, DingTalk, Feishu}, c.Kind) {
 		faults.Add("secret_file", c.SecretFile, "is used with kind: json, dingtalk or feishu only")
 	}
 	if slices.Contains(c.Kinds, "") {
 		faults.Add("kinds", nil, "a kind of notice is not empty")
 	}
-	if c.Timeout < time.Second || c.Timeout > time.Minute {
-		faults.Add("timeout", c.Timeout, "must be between 1s and 60s")
-	}
+	validateTimeout(&faults, c.Timeout)
 	return faults.Err()
+}
+
+// validateTarget reports what is wrong with where is posted to.
+func validateTarget(faults *policy.Faults, to Secret, file string, private bool) {
+	switch {
+	case to == "" && file == "":
+		faults.Add("url", nil, "say where to post: url, or url_file with a file that holds it")
+	case to != "" && file != "":
+		faults.Add("url_file", file, "url and url_file exclude each other")
+	case to != "":
+		if err := checkURL(string(to), private); err != nil {
+			faults.Add("url", nil, "%v", err)
+		}
+	}
+}
+
+func validateTimeout(faults *policy.Faults, timeout time.Duration) {
+	if timeout < time.Second || timeout > time.Minute {
+		faults.Add("timeout", timeout, "must be between 1s and 60s")
+	}
 }
 
 // Errors of checkURL. They do not repeat what is a password.

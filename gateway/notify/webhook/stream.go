@@ -63,6 +63,7 @@ type stream struct {
 	delivered uint64    // since the start
 	last      time.Time // of the last success
 	failing   time.Time // since when every try has failed; zero when the last one did not
+	retries   int       // tries that have failed since then
 	err       string    // of the last failure
 	errAt     time.Time
 	next      time.Time // of the next try, while it fails

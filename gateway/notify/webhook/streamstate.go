@@ -59,7 +59,7 @@ func (s *stream) succeeded() {
 	s.mu.Lock()
 	again := !s.failing.IsZero()
 	told := s.told
-	s.delivered, s.last, s.failing, s.next, s.told = s.delivered+1, time.Now(), time.Time{}, time.Time{}, false
+	s.delivered, s.last, s.failing, s.retries, s.next, s.told = s.delivered+1, time.Now(), time.Time{}, 0, time.Time{}, false
 	s.mu.Unlock()
 	if again {
 		s.log.Info("webhook takes events again")
@@ -78,7 +78,7 @@ func (s *stream) failed(err error, wait time.Duration) {
 	if first {
 		s.failing = now
 	}
-	s.err, s.errAt, s.next = err.Error(), now, now.Add(wait)
+	s.err, s.errAt, s.next, s.retries = err.Error(), now, now.Add(wait), s.retries+1
 	late := !s.told && now.Sub(s.failing) >= Behind
 	s.told = s.told || late
 	s.mu.Unlock()
@@ -106,7 +106,7 @@ func (s *stream) resume(skip bool) {
 	s.mu.Lock()
 	again := s.place.Disabled != ""
 	s.place.Disabled, s.skip = "", s.skip || skip
-	s.failing, s.next = time.Time{}, time.Time{}
+	s.failing, s.next, s.retries = time.Time{}, time.Time{}, 0
 	told := s.told
 	s.told = false
 	s.mu.Unlock()
@@ -144,7 +144,7 @@ func (s *stream) status() Status {
 	defer s.mu.Unlock()
 	v := Status{
 		Name: s.config.Name, Host: s.host, Events: s.config.Events, Signed: s.target.secret != "", State: Well, Delivered: s.delivered,
-		LastDelivery: s.last, Error: s.err, ErrorAt: s.errAt, NextTry: s.next,
+		LastDelivery: s.last, Error: s.err, ErrorAt: s.errAt, NextTry: s.next, Retries: s.retries,
 	}
 	if last > s.place.Batch {
 		v.Behind = last - s.place.Batch

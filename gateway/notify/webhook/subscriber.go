@@ -32,17 +32,7 @@ var subscriberName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // ValidateSubscribers reports every fault of all of them at once, as [policy.Faults] with paths relative to the list.
 func ValidateSubscribers(all []SubscriberConfig) error {
-	var faults policy.Faults
-	names := map[string]bool{}
-	for i := range all {
-		at := "[" + strconv.Itoa(i) + "]"
-		faults.In(at, all[i].Validate())
-		if name := all[i].Name; names[name] && name != "" {
-			faults.Add(at+".name", name, "there is another webhook of this name")
-		}
-		names[all[i].Name] = true
-	}
-	return faults.Err()
+	return validateList(len(all), "webhook", func(i int) (string, error) { return all[i].Name, all[i].Validate() })
 }
 
 // Validate reports every fault of one at once, as [policy.Faults]. It never repeats the URL.
@@ -51,23 +41,12 @@ func (c *SubscriberConfig) Validate() error {
 	if !subscriberName.MatchString(c.Name) {
 		faults.Add("name", c.Name, "write lower-case letters, digits, - and _, at most 63; how far it was told is kept under it")
 	}
-	switch {
-	case c.URL == "" && c.URLFile == "":
-		faults.Add("url", nil, "say where to post: url, or url_file with a file that holds it")
-	case c.URL != "" && c.URLFile != "":
-		faults.Add("url_file", c.URLFile, "url and url_file exclude each other")
-	case c.URL != "":
-		if err := checkURL(string(c.URL), c.Private); err != nil {
-			faults.Add("url", nil, "%v", err)
-		}
-	}
+	validateTarget(&faults, c.URL, c.URLFile, c.Private)
 	for i, k := range c.Events {
 		if !k.Valid() {
 			faults.Add("events["+strconv.Itoa(i)+"]", string(k), "is no kind of event: held, released, bounced, relayed_remote, ...")
 		}
 	}
-	if c.Timeout < time.Second || c.Timeout > time.Minute {
-		faults.Add("timeout", c.Timeout, "must be between 1s and 60s")
-	}
+	validateTimeout(&faults, c.Timeout)
 	return faults.Err()
 }

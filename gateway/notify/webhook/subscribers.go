@@ -60,6 +60,7 @@ type Status struct {
 	Error        string // the last one
 	ErrorAt      time.Time
 	NextTry      time.Time // while it fails
+	Retries      int       // rounds that have failed since it does
 }
 
 // ErrNoSubscriber is for a name that the configuration does not have.
