@@ -473,7 +473,8 @@ func TestAnOperationWhoseNameNobodyChecksIsAFault(t *testing.T) {
 var passes = map[string]string{
 	"search": "narrows", "message": "looks at the owner", "detail": "of what a path or message names", "explainMessage": "of what the path names",
 	"subject": "of a campaign, all of whose senders are within reach", "dress": "of a record that was looked at", "queue": "counts only",
-	"viewSource": "looks at the owner", "follow": "counts only", "count": "counts only",
+	"letterNames": "of an erasure, which only administrators make, and shown to nobody",
+	"viewSource":  "looks at the owner", "follow": "counts only", "count": "counts only",
 }
 
 func TestNobodyReadsMailPastItsOwner(t *testing.T) {

@@ -154,12 +154,6 @@ func (s *Server) cancel(ctx context.Context, id policy.ID, chosen []int, r *Canc
 	return bounce, nil
 }
 
-// stop takes back the whole of a message and tells its sender nothing.
-func (s *Server) stop(ctx context.Context, id policy.ID, reason string) error {
-	_, err := s.cancel(ctx, id, nil, &CancelRequest{Reason: reason})
-	return err
-}
-
 // A ResendRequest says to whom a message is sent again, when not to all that failed.
 type ResendRequest struct {
 	Recipients []string `json:"recipients,omitempty" nullable:"false" maxItems:"20000" doc:"addresses, each of which has come to an end; none means all that failed"`

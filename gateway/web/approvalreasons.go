@@ -42,3 +42,10 @@ func (r *approvalReasons) put(m *store.Message, v ApprovalRequest) {
 	}
 	r.all[m.ID] = approvalReason{m.Revision, v}
 }
+
+// forget forgets all of them.
+func (r *approvalReasons) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.all)
+}

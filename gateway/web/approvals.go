@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
@@ -156,13 +157,20 @@ type ApproveBatch struct {
 // A CancelBatch names messages to take back.
 type CancelBatch struct {
 	MessageIDs []string `json:"message_ids" nullable:"false" minItems:"1" maxItems:"300" doc:"sendgate's own ids"`
-	Reason     string   `json:"reason,omitempty" maxLength:"1000" doc:"kept with the messages; the configuration may require it"`
+	BatchCancel
+}
+
+// A BatchCancel says why messages are taken back, and whether their senders are told.
+type BatchCancel struct {
+	Reason string `json:"reason,omitempty" maxLength:"1000" doc:"kept with the messages, with bounce the senders read it; the configuration may require it"`
+	Bounce bool   `json:"bounce,omitempty" doc:"tell each sender by a delivery status notification (RFC 3464) that an administrator stopped the message, and why; needs a reason. The null sender, a forged one and one who was told of 100 messages in the last hour are told nothing"`
 }
 
 // A BatchResult says of each message of a batch what came of it.
 type BatchResult struct {
 	Done    int         `json:"done" doc:"messages for which it worked"`
 	Failed  int         `json:"failed"`
+	Told    int         `json:"told,omitempty" doc:"of a cancel with bounce: messages whose sender is told, or is told when the mail server has deleted the message"`
 	Results []ActResult `json:"results" nullable:"false" doc:"in the order of the request"`
 }
 
@@ -187,12 +195,37 @@ func (s *Server) approveBatch(ctx context.Context, in *approveBatchInput) (*batc
 }
 
 func (s *Server) cancelBatch(ctx context.Context, in *cancelBatchInput) (*batchOutput, error) {
-	if in.Body.Reason == "" && s.settings.Load().reasonRequired {
-		return nil, errReason
+	if err := s.mayStop(ctx, &in.Body.BatchCancel); err != nil {
+		return nil, err
 	}
-	out := s.batch(ctx, in.Body.MessageIDs, 1, func(id policy.ID) error { return s.stop(together(ctx), id, in.Body.Reason) })
-	s.auditBatch(ctx, "cancel_batch", in.Body.Reason, out)
-	return out, nil
+	return s.stopAll(ctx, in.Body.MessageIDs, 1, &in.Body.BatchCancel), nil
+}
+
+// mayStop refuses what takes a reason without one, and a bounce to oneself.
+func (s *Server) mayStop(ctx context.Context, c *BatchCancel) error {
+	one := CancelRequest{Reason: c.Reason, Bounce: c.Bounce}
+	if err := one.mayBounce(role(ctx)); err != nil {
+		return err
+	}
+	if c.Reason == "" && s.settings.Load().reasonRequired {
+		return errReason
+	}
+	return nil
+}
+
+// stopAll takes messages back that wait for approval, so many at a time.
+func (s *Server) stopAll(ctx context.Context, ids []string, atOnce int, c *BatchCancel) *batchOutput {
+	var told atomic.Int64
+	out := s.batch(ctx, ids, atOnce, func(id policy.ID) error {
+		b, err := s.cancel(together(ctx), id, nil, &CancelRequest{Reason: c.Reason, Bounce: c.Bounce})
+		if b == BounceSent || b == BouncePending {
+			told.Add(1)
+		}
+		return err
+	})
+	out.Body.Told = int(told.Load())
+	s.auditBatch(ctx, "cancel_batch", c.Reason, out)
+	return out
 }
 
 // batch acts on each message that waits for approval, on so many at a time. What fails for one does not stop the

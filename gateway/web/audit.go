@@ -55,7 +55,11 @@ func (s *Server) auditBatch(ctx context.Context, act, reason string, out *batchO
 			done = append(done, r.ID)
 		}
 	}
-	s.audit(ctx, act, "", zap.Int("done", out.Body.Done), zap.Int("failed", out.Body.Failed), zap.String("reason", reason), zap.String("messages", strings.Join(done, " ")))
+	fields := []zap.Field{zap.Int("done", out.Body.Done), zap.Int("failed", out.Body.Failed)}
+	if out.Body.Told > 0 {
+		fields = append(fields, zap.Int("told", out.Body.Told))
+	}
+	s.audit(ctx, act, "", append(fields, zap.String("reason", reason), zap.String("messages", strings.Join(done, " ")))...)
 }
 
 // auditDetail writes the fields of a log line for people.
@@ -141,6 +145,13 @@ func (r *refusals) isNew(key string, now time.Time) bool {
 	}
 	r.last[key] = now
 	return true
+}
+
+// forget forgets who was refused.
+func (r *refusals) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.last)
 }
 
 // auditRefusal notes that somebody known asked for what their role does not allow.

@@ -123,9 +123,10 @@ func (s *Server) registerAudit(api huma.API, op operations) {
 		jsonLines: {Schema: schemaOf[PersonLine](op.registry)},
 	}}
 	publish(s, api, export, s.exportPerson)
-	erase := op.post("erase-person", "/people/{person}/erase", "Take a person out of the audit log")
-	erase.Description = "The audit log stays whole: the names are covered by salted digests, of which salt and names go. Messages are evidence of " +
-		"what was delivered and stay until retention deletes them; the answer says how many these are."
+	erase := op.post("erase-person", "/people/{person}/erase", "Take a person out of everything that sendgate keeps")
+	erase.Description = "Messages that are over, sign-ins, recalls, suspensions and grants are rewritten in the journal; alerts, limits, baselines and " +
+		"campaigns forget the person in memory and in what is kept of it. The audit log stays whole: the names are covered by salted digests, " +
+		"of which salt and names go. The answer says what was erased where, what is left, and what cannot be reached. An account that is suspended is refused."
 	publish(s, api, erase, s.erasePerson)
 }
 

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sendgate/sendgate/gateway/web/signin"
 	"go.uber.org/zap"
@@ -56,12 +55,6 @@ type settings struct {
 	reasonRequired bool
 }
 
-// A tokenUse is the last request with a token since the start.
-type tokenUse struct {
-	at     time.Time
-	client string
-}
-
 type knownToken struct {
 	principal
 	sum [sha256.Size]byte
@@ -79,11 +72,11 @@ func newSettings(c *Config) *settings {
 }
 
 // find compares with every token, so that the time taken tells nothing about which one it was like.
-func (s *settings) find(token string) (found principal, ok bool) {
+func (s *settings) find(token string) (found knownToken, ok bool) {
 	sum := sha256.Sum256([]byte(token))
 	for _, t := range s.tokens {
 		if subtle.ConstantTimeCompare(sum[:], t.sum[:]) == 1 {
-			found, ok = t.principal, true
+			found, ok = t, true
 		}
 	}
 	return found, ok
@@ -105,12 +98,12 @@ func (s *Server) identify(r *http.Request) (principal, *Problem) {
 		}
 		return principal{}, errUnauthorized
 	}
-	p, ok := s.settings.Load().find(strings.TrimSpace(token))
+	t, ok := s.settings.Load().find(strings.TrimSpace(token))
 	if !ok {
 		return principal{}, errUnauthorized
 	}
-	s.uses.Store(p.actor, tokenUse{s.now().UTC(), r.RemoteAddr})
-	return p, nil
+	s.uses.note(&t, s.now().UTC(), r.RemoteAddr)
+	return t.principal, nil
 }
 
 // stillIs reports whether a request that is being answered would be let through now, for the same person with the

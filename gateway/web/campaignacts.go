@@ -30,6 +30,17 @@ type CampaignResult struct {
 	Campaign CampaignDetail `json:"campaign"`
 }
 
+// A CampaignCancel says why a campaign is stopped, and whether its senders are told.
+type CampaignCancel struct {
+	CampaignRequest
+	Bounce bool `json:"bounce,omitempty" doc:"tell each sender by a delivery status notification (RFC 3464) that an administrator stopped the message, and why; needs a reason. The null sender, a forged one and one who was told of 100 messages in the last hour are told nothing"`
+}
+
+type campaignCancelInput struct {
+	ID   string `path:"id" maxLength:"100" doc:"id of the campaign"`
+	Body CampaignCancel
+}
+
 type campaignActInput struct {
 	ID   string `path:"id" maxLength:"100" doc:"id of the campaign"`
 	Body CampaignRequest
@@ -58,13 +69,15 @@ func (s *Server) slowCampaign(ctx context.Context, in *campaignActInput) (*campa
 	return s.decide(ctx, &c, "slow", time.Time{}, in.Body.Reason)
 }
 
-func (s *Server) cancelCampaign(ctx context.Context, in *campaignActInput) (*campaignActOutput, error) {
+func (s *Server) cancelCampaign(ctx context.Context, in *campaignCancelInput) (*campaignActOutput, error) {
 	c, err := s.campaign(in.ID)
 	switch {
 	case err != nil:
 		return nil, err
 	case strings.TrimSpace(in.Body.Reason) == "":
 		return nil, errWhy
+	case in.Body.Bounce:
+		return s.decide(ctx, &c, "return", time.Time{}, in.Body.Reason)
 	}
 	return s.decide(ctx, &c, "cancel", time.Time{}, in.Body.Reason)
 }
@@ -103,7 +116,11 @@ func (s *Server) decide(ctx context.Context, c *similar.Campaign, what string, u
 	}
 	s.log.Info("act", zap.String("verb", what), zap.Stringer("campaign", c.ID), zap.String("actor", actor(ctx)),
 		zap.Int("messages", messages), zap.Time("until", until), zap.String("reason", reason))
-	s.audit(ctx, "campaign_"+what, c.ID.String(), zap.Int("messages", messages), zap.Time("until", until), zap.String("reason", reason))
+	fields := []zap.Field{zap.Int("messages", messages), zap.Time("until", until), zap.String("reason", reason)}
+	if what == "return" {
+		what, fields = "cancel", append(fields, zap.Bool("bounce", true))
+	}
+	s.audit(ctx, "campaign_"+what, c.ID.String(), fields...)
 	after, err := s.campaigns.Get(c.ID)
 	if err != nil {
 		return nil, s.campaignError("read campaign", err)

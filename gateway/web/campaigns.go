@@ -28,8 +28,8 @@ type Campaigns interface {
 	List(messages int) []similar.Campaign
 	// Get gives one campaign.
 	Get(id policy.ID) (similar.Campaign, error)
-	// Decide does what a person wants of a campaign: approve, cancel, slow, allow (until a time) or
-	// withdraw. It acts on all that waits for approval because of it, and tells how many messages that
+	// Decide does what a person wants of a campaign: approve, cancel, return (cancel, and tell the senders as
+	// [Holder.Return] does), slow, allow (until a time) or withdraw. It acts on all that waits for approval because of it, and tells how many messages that
 	// were. The decision stands when the method returns, even if with an error some messages still wait.
 	Decide(ctx context.Context, id policy.ID, what string, until time.Time, reason, actor string) (messages int, err error)
 	// Waiting lists the messages that wait for approval because of it.

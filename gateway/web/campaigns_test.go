@@ -49,7 +49,7 @@ func (c *fakeCampaigns) Get(id policy.ID) (similar.Campaign, error) {
 }
 
 var kindsOfVerbs = map[string]similar.DecisionKind{
-	"approve": similar.Approved, "cancel": similar.Canceled, "slow": similar.Slowed, "allow": similar.Allowed,
+	"approve": similar.Approved, "cancel": similar.Canceled, "return": similar.Canceled, "slow": similar.Slowed, "allow": similar.Allowed,
 }
 
 func (c *fakeCampaigns) Decide(_ context.Context, id policy.ID, what string, until time.Time, reason, actor string) (int, error) {

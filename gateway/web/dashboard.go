@@ -50,7 +50,7 @@ func (s *Server) dashboard() http.Handler {
 	mux.Handle("GET /live", s.liveAll(mux))
 	mux.Handle("POST /language", s.choose(languageCookie, "language", pages.Languages))
 	mux.Handle("POST /theme", s.choose(themeCookie, "theme", []string{"light", "dark"}))
-	for _, area := range []func(*http.ServeMux){s.overviewPages, s.signPages, s.accountPages, s.settingsPages, s.messagesPages, s.sendersPages, s.limitsPages, s.campaignsPages, s.approvalsPages, s.alertsPages, s.auditPages, s.recallsPages, s.minePages, s.bypassPages} {
+	for _, area := range []func(*http.ServeMux){s.overviewPages, s.signPages, s.accountPages, s.settingsPages, s.webhooksPages, s.messagesPages, s.sendersPages, s.limitsPages, s.campaignsPages, s.approvalsPages, s.alertsPages, s.auditPages, s.recallsPages, s.minePages, s.bypassPages} {
 		area(mux)
 	}
 	return pages.Guard(mux)
@@ -74,17 +74,32 @@ func (s *Server) ownSite(next http.Handler) http.Handler {
 	return protection.Handler(next)
 }
 
-// sessionOf finds who is signed in; nil for nobody.
+// sessionOf finds who is signed in; nil for nobody. A page that is left open does not keep its session from idling out.
 func (s *Server) sessionOf(r *http.Request) *signin.Session {
-	if s.desk == nil {
+	switch {
+	case s.desk == nil:
 		return nil
+	case unattended(r):
+		return s.desk.Present(r)
 	}
 	return s.desk.Session(r)
 }
 
+// unattended reports whether an open page makes a request by itself: its live pieces, and its chart.
+func unattended(r *http.Request) bool {
+	if r.Method != http.MethodGet {
+		return false
+	}
+	switch r.URL.Path {
+	case "/overview/chart", apiPath + "/events":
+		return true
+	}
+	return strings.HasSuffix(r.URL.Path, "/live")
+}
+
 // visitOf looks who makes a request.
 func (s *Server) visitOf(w http.ResponseWriter, r *http.Request) *visit {
-	v := &visit{ctx: r.Context(), r: r, w: w, session: s.desk.Session(r)}
+	v := &visit{ctx: r.Context(), r: r, w: w, session: s.sessionOf(r)}
 	v.lang = pages.Language(cookieValue(r, languageCookie), r.Header.Get("Accept-Language"))
 	if t := cookieValue(r, themeCookie); t == "light" || t == "dark" {
 		v.theme = t

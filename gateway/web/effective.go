@@ -11,7 +11,7 @@ import (
 type KnownToken struct {
 	Name   string    `json:"name"`
 	Role   string    `json:"role"`
-	Used   time.Time `json:"used,omitzero" doc:"its last request; absent when there was none since sendgate has started"`
+	Used   time.Time `json:"used,omitzero" doc:"its last request, up to an hour too early after a restart; absent when none is known"`
 	Client string    `json:"client,omitempty" doc:"with used: from where"`
 }
 
@@ -47,10 +47,8 @@ func (s *Server) listTokens(_ context.Context, _ *struct{}) (*tokensOutput, erro
 	out.Body.Tokens = []KnownToken{}
 	for _, t := range s.settings.Load().tokens {
 		known := KnownToken{Name: t.actor[len("api:"):], Role: t.role}
-		if last, ok := s.uses.Load(t.actor); ok {
-			use := last.(tokenUse) // as identify stores it
-			known.Used, known.Client = use.at, use.client
-		}
+		use := s.uses.of(&t)
+		known.Used, known.Client = use.At, use.Client
 		out.Body.Tokens = append(out.Body.Tokens, known)
 	}
 	return out, nil

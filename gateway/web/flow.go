@@ -117,6 +117,21 @@ func (m *flowMinute) send(identity string) {
 	m.senders[identity]++
 }
 
+// erase takes a person out of the senders. text gives a name without the person.
+func (f *flow) erase(text func(string) string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.minutes {
+		senders := f.minutes[i].senders
+		for name, n := range senders {
+			if other := text(name); other != name {
+				delete(senders, name)
+				senders[other] += n
+			}
+		}
+	}
+}
+
 // A Flow is what happened in each of the last minutes.
 type Flow struct {
 	Since    time.Time `json:"since" doc:"from when on it was counted: a restart begins anew"`

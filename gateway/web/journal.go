@@ -37,7 +37,12 @@ type Journal interface {
 	EraseAudit(match func(*store.AuditEntry) bool) (erased int, err error)
 	// Redact rewrites what is stored of a message that is over; see [store.Store.Redact].
 	Redact(id policy.ID, fn func(*store.Stored) error) error
+	// Naming finds what names somebody; see [store.Store.Naming].
+	Naming(ctx context.Context, text string) ([]policy.ID, error)
 	Commit(ctx context.Context, c store.Change) (revision uint64, err error)
+	// Keep and Kept are what the API itself remembers over a restart; nil for what was never kept.
+	Keep(name string, value []byte) error
+	Kept(name string) ([]byte, error)
 }
 
 // Holder decides about mail that sendgate still has. An error is inability; its own refusals are
@@ -66,7 +71,8 @@ type Bounce string
 const (
 	BounceSent    Bounce = "sent"
 	BouncePending Bounce = "pending" // when the mail server has deleted the message
-	BounceNone    Bounce = "none"    // nobody is to be told: the null sender, or one who wants no reports
+	BounceNone    Bounce = "none"    // nobody is to be told: the null sender, a forged one, or one who wants no reports
+	BounceLimited Bounce = "limited" // the sender was told of many other messages in the last hour
 )
 
 // An Outcome says what became of one recipient of a cancel.
@@ -104,6 +110,8 @@ type Needs struct {
 	RecallWindow func(role string) (window time.Duration, ok bool)
 	// LegalHold says whether nothing of an address, or of the mail of an identity, may be destroyed; nil: of none.
 	LegalHold func(policy.Address) bool
+	// Eraser takes a person out of what is derived of the journal; nil: nothing is.
+	Eraser Eraser
 	// RecallReadToo says whether a role may take back what was read; nil: none may.
 	RecallReadToo func(role string) bool
 	Limits        Limits

@@ -20,7 +20,7 @@ const maxLive = 32
 // Each event is called "part"; its first line is the number of the page in the request and the name of the part.
 func (s *Server) liveAll(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.desk.Session(r) == nil {
+		if s.sessionOf(r) == nil {
 			w.WriteHeader(http.StatusNoContent) // tells an EventSource not to come again
 			return
 		}

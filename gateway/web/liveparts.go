@@ -44,7 +44,7 @@ func (s *Server) stream(p livePage) http.Handler {
 		out := partsWriter{w: w, control: http.NewResponseController(w), before: map[string]string{}}
 		tick := time.NewTicker(p.pause)
 		defer tick.Stop()
-		for s.desk.Session(r) != nil {
+		for s.sessionOf(r) != nil {
 			texts, over := look.renewed(func() (map[string]string, bool) { return s.renderParts(&p, v) })
 			if over || !out.write(p.parts, texts) {
 				return

@@ -111,6 +111,10 @@ func placesOf(a *shownAlert) (list []alertPlace) {
 		list = append(list, alertPlace{linkTo("/approvals", "batch", a.Rule), "alerts.batch"})
 	case "mass_recall":
 		list = append(list, alertPlace{"/recalls", "alerts.recalls"})
+	case "bypass":
+		list = append(list, alertPlace{"/overview", "alerts.bypass"})
+	case "webhook_failing":
+		list = append(list, alertPlace{webhooksAt, "alerts.webhooks"})
 	case "store_bounded":
 		list = append(list, alertPlace{"/settings/about", "alerts.store"})
 	case "disk_low", "unknown_rate", "tracking_gap":

@@ -69,7 +69,7 @@ func (s *Server) actOnApprovals(v *visit) (to, said string, err error) {
 	case "approve":
 		out, err = call[approveBatchInput, batchOutput](s, v, "approve-batch", &approveBatchInput{ApproveBatch{ids}})
 	case "cancel":
-		out, err = call[cancelBatchInput, batchOutput](s, v, "cancel-batch", &cancelBatchInput{CancelBatch{ids, reason}})
+		out, err = call[cancelBatchInput, batchOutput](s, v, "cancel-batch", &cancelBatchInput{CancelBatch{ids, BatchCancel{reason, v.form("bounce") != ""}}})
 	default:
 		err = errNoAct
 	}
@@ -88,7 +88,7 @@ func (s *Server) actOnPulledBack(v *visit) (to, said string, err error) {
 	case "approve":
 		out, err = call[approvePulledBackInput, batchOutput](s, v, "approve-pulled-back", &approvePulledBackInput{batch})
 	case "cancel":
-		out, err = call[cancelPulledBackInput, batchOutput](s, v, "cancel-pulled-back", &cancelPulledBackInput{batch, PulledBackCancel{reason}})
+		out, err = call[cancelPulledBackInput, batchOutput](s, v, "cancel-pulled-back", &cancelPulledBackInput{batch, BatchCancel{reason, v.form("bounce") != ""}})
 	default:
 		err = errNoAct
 	}
@@ -101,6 +101,9 @@ func (s *Server) afterBatch(v *visit, verb string, out *batchOutput, err error) 
 		return "", "", s.worded(v, "approvals", err)
 	}
 	done := s.said(v, "approvals.said."+verb, out.Body.Done)
+	if v.form("bounce") != "" && verb == "cancel" {
+		done += " " + s.said(v, "approvals.said.told", out.Body.Told)
+	}
 	if out.Body.Failed == 0 {
 		return "/approvals", done, nil
 	}

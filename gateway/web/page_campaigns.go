@@ -130,7 +130,7 @@ func (s *Server) campaignChart(v *visit, hours []CampaignHour) (c chart) {
 	if len(hours) == 0 {
 		return c
 	}
-	c.Series = []chartSeries{{Name: s.renderer.Say(v.lang, "campaigns.recipients")}, {Name: s.renderer.Say(v.lang, "campaigns.messages")}}
+	c.Hourly, c.Series = true, []chartSeries{{Name: s.renderer.Say(v.lang, "campaigns.recipients")}, {Name: s.renderer.Say(v.lang, "campaigns.messages")}}
 	sent := map[int64]CampaignHour{}
 	for _, h := range hours {
 		sent[h.Start.Unix()] = h
@@ -167,6 +167,10 @@ func (s *Server) decideOnPage(v *visit, verb, id string) (*campaignActOutput, er
 	reason, err := v.reason()
 	if err != nil {
 		return nil, err
+	}
+	if verb == "cancel" {
+		in := &campaignCancelInput{id, CampaignCancel{CampaignRequest{reason}, v.form("bounce") != ""}}
+		return call[campaignCancelInput, campaignActOutput](s, v, "cancel-campaign", in)
 	}
 	if verb != "allow" {
 		return call[campaignActInput, campaignActOutput](s, v, verb+"-campaign", &campaignActInput{id, CampaignRequest{reason}})

@@ -28,7 +28,7 @@ func TestTheChartOfACampaignHasEveryHour(t *testing.T) {
 	s := d.server
 	at := d.now.Truncate(time.Hour)
 	c := s.campaignChart(&visit{lang: "en"}, []CampaignHour{{at, 3, 4}, {at.Add(2 * time.Hour), 5, 6}})
-	if !slices.Equal(c.Series[0].Values, []int{0, 4, 0, 6, 0}) || !slices.Equal(c.Series[1].Values, []int{0, 3, 0, 5, 0}) || c.Times[0] != at.Add(-time.Hour).Unix() {
+	if !slices.Equal(c.Series[0].Values, []int{0, 4, 0, 6, 0}) || !slices.Equal(c.Series[1].Values, []int{0, 3, 0, 5, 0}) || c.Times[0] != at.Add(-time.Hour).Unix() || !c.Hourly {
 		t.Errorf("got %+v", c)
 	}
 	c = s.campaignChart(&visit{lang: "en"}, []CampaignHour{{at, 3, 4}, {at.Add(9999 * time.Hour), 5, 6}})

@@ -37,6 +37,7 @@ func (s *Server) messagePages(mux *http.ServeMux) {
 // bounceSaid is what is said after a cancel with a bounce.
 var bounceSaid = map[Bounce]string{
 	BounceSent: "messages.said.cancel.sent", BouncePending: "messages.said.cancel.pending", BounceNone: "messages.said.cancel.none",
+	BounceLimited: "messages.said.cancel.limited",
 }
 
 // A cancel with a bounce says whether the sender is told.

@@ -26,6 +26,7 @@ type perMinute struct{ Accepted, Held, Released, Blocked, Recalled int }
 type chart struct {
 	Times  []int64       `json:"times"`
 	Series []chartSeries `json:"series"`
+	Hourly bool          `json:"hourly,omitempty"` // each value is that of an hour, the last one none
 }
 
 type chartSeries struct {

@@ -30,7 +30,7 @@ type sendersPage struct {
 func (s *Server) sendersPages(mux *http.ServeMux) {
 	mux.Handle("GET /senders", s.page("senders", s.buildSenders))
 	mux.Handle("GET /senders/live", s.streamParts(sendersPause, "senders", []string{"_senders_list"}, s.buildSenders))
-	mux.Handle("GET /senders/{identity}", s.page("sender", s.buildSender))
+	mux.Handle("GET /senders/{identity}", s.page("sender", s.buildSenderPage))
 	mux.Handle("GET /senders/{identity}/live", s.streamParts(sendersPause, "sender", []string{"_sender_state", "_sender_usage"}, s.buildSender))
 	s.senderActs(mux)
 }
@@ -73,12 +73,26 @@ type senderPage struct {
 	Spans   []string
 	Pauses  []string // for how long somebody can be suspended
 	Waiting int      // messages that wait for approval
+	SignIns []SignIn // of a person
 }
 
 // A senderLimit is a limit that counts for a sender, and what the configuration says of it.
 type senderLimit struct {
 	Usage
 	Rule *LimitRule // nil when it is gone from the configuration
+}
+
+// buildSenderPage adds to what is live what is not: sign-ins are read from many timelines.
+func (s *Server) buildSenderPage(v *visit) (any, error) {
+	p, err := s.buildSender(v)
+	if one, ok := p.(*senderPage); ok && one.Person && one.May("sender-sign-ins") {
+		places, err := call[senderInput, signInsOutput](s, v, "sender-sign-ins", &senderInput{v.r.PathValue("identity")})
+		if err != nil {
+			return nil, s.worded(v, "senders", err)
+		}
+		one.SignIns = places.Body.SignIns
+	}
+	return p, err
 }
 
 func (s *Server) buildSender(v *visit) (any, error) {

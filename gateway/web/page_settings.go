@@ -16,17 +16,19 @@ type settingsTab struct {
 }
 
 var settingsTabs = []settingsTab{
-	{"users", "list-users"}, {"sessions", "list-users"}, {"tokens", "list-tokens"}, {"configuration", "get-config"}, {"about", ""},
+	{"users", "list-users"}, {"sessions", "list-users"}, {"tokens", "list-tokens"}, {"webhooks", "list-webhooks"}, {"configuration", "get-config"}, {"about", ""},
 }
 
 // settingsData is what the settings show: Tab, and what belongs to it.
 type settingsData struct {
+	offer
 	Tab      string
 	Tabs     []settingsTab
 	Users    []User
 	Roles    []string // of users
 	Sessions []sessionRow
 	Tokens   []KnownToken
+	Webhooks []shownWebhook
 	Config   string
 	Vendored []pages.Vendored
 	Version  string
@@ -68,7 +70,7 @@ func (s *Server) tabsOf(v *visit) (tabs []settingsTab) {
 }
 
 func (s *Server) settingsPage(v *visit) (any, error) {
-	d := settingsData{Tab: v.r.PathValue("tab"), Tabs: s.tabsOf(v), Roles: userRoles, Version: s.version}
+	d := settingsData{offer: offerTo(v), Tab: v.r.PathValue("tab"), Tabs: s.tabsOf(v), Roles: userRoles, Version: s.version}
 	if !slices.ContainsFunc(d.Tabs, func(t settingsTab) bool { return t.Name == d.Tab }) {
 		return nil, errNoPage
 	}
@@ -96,6 +98,8 @@ func (s *Server) fillSettings(v *visit, d *settingsData) error {
 			return err
 		}
 		d.Tokens = out.Body.Tokens
+	case "webhooks":
+		return s.fillWebhooks(v, d)
 	case "configuration":
 		out, err := call[struct{}, configOutput](s, v, "get-config", &struct{}{})
 		if err != nil {

@@ -186,6 +186,9 @@ type Erasure struct {
 	Sessions int            `json:"sessions" doc:"sessions of the person that were ended"`
 	Left     PersonSummary  `json:"left" doc:"what is there still"`
 	Text     policy.Label   `json:"text" doc:"what was done and what is left, in sentences"`
+
+	Elsewhere ErasedElsewhere `json:"elsewhere" doc:"what was erased besides the person's own mail; nothing while there are more messages"`
+	Unreached policy.Label    `json:"unreached" doc:"what erasing cannot reach"`
 }
 
 type erasePersonInput struct {
@@ -197,11 +200,12 @@ type erasePersonOutput struct{ Body *Erasure }
 
 var (
 	errNamesPerson = problem(http.StatusUnprocessableEntity, "invalid_request", "the reason stays in the audit log: do not name the person in it")
+	errSuspended   = problem(http.StatusConflict, "suspended", "the account is suspended: end that first, or nothing would keep it from sending once it is forgotten")
 	errLegalHold   = problem(http.StatusConflict, "legal_hold", "the person is under legal hold (recall.legal_hold): nothing is erased")
 )
 
-// erasePerson takes a person out of messages that are over, and out of the audit log, and ends their sessions. The
-// log goes last: what was cut off can be done again.
+// erasePerson takes a person out of messages that are over, out of everything else that names them, in memory, too,
+// and out of the audit log, and ends their sessions. The log goes last: what was cut off can be done again.
 func (s *Server) erasePerson(ctx context.Context, in *erasePersonInput) (*erasePersonOutput, error) {
 	switch {
 	case !isPerson(in.Person):
@@ -211,9 +215,16 @@ func (s *Server) erasePerson(ctx context.Context, in *erasePersonInput) (*eraseP
 	case s.heldByLaw(policy.Address(in.Person)):
 		return nil, errLegalHold
 	}
-	v := &Erasure{Person: in.Person, DryRun: in.Body.DryRun}
+	if _, ok := s.limits.Suspension(in.Person); ok {
+		return nil, errSuspended
+	}
+	v := &Erasure{Person: in.Person, DryRun: in.Body.DryRun, Unreached: unreached}
+	e := newEraser(in.Person, s.now())
 	var err error
-	if v.Messages, err = s.eraseMessages(ctx, &in.Body, in.Person); err != nil {
+	if v.Messages, err = s.eraseMessages(ctx, e, &in.Body); err == nil && !v.Messages.More {
+		v.Elsewhere, err = s.eraseElsewhere(ctx, e, &in.Body)
+	}
+	if err != nil {
 		return nil, s.fail("erase a person", err)
 	}
 	if !v.DryRun {
@@ -238,6 +249,8 @@ func (s *Server) eraseAudit(ctx context.Context, v *Erasure, reason string) (err
 	if v.Audit, err = s.journal.EraseAudit(func(e *store.AuditEntry) bool { return auditNames(e, v.Person) }); err != nil {
 		return s.fail("erase a person", err)
 	}
+	s.refusals.forget()
+	s.waits.forget()
 	fields := []zap.Field{zap.Int("messages", v.Messages.Erased), zap.Int("audit", v.Audit), zap.Int("sessions", v.Sessions), zap.String("reason", reason)}
 	s.log.Info("act", append([]zap.Field{zap.String("verb", "erase_person"), zap.String("actor", actor(ctx))}, fields...)...)
 	s.audit(ctx, "erase_person", "", fields...)

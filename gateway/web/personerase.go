@@ -3,8 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/policy"
@@ -35,13 +33,13 @@ var (
 func (s *Server) heldByLaw(a policy.Address) bool { return s.legalHold != nil && s.legalHold(a) }
 
 // eraseMessages takes a person out of messages, or counts them.
-func (s *Server) eraseMessages(ctx context.Context, req *EraseRequest, person string) (v ErasedMessages, err error) {
+func (s *Server) eraseMessages(ctx context.Context, e *eraser, req *EraseRequest) (v ErasedMessages, err error) {
 	var ids []policy.ID // all of them first: erased ones are not found any more
-	err = s.eachMessageOf(ctx, person, func(m *store.Message, _ bool) error { ids = append(ids, m.ID); return nil })
+	err = s.eachMessageOf(ctx, e.person, func(m *store.Message, _ bool) error { ids = append(ids, m.ID); return nil })
 	if err != nil {
 		return v, err
 	}
-	e, began := newEraser(person, s.now()), time.Now()
+	began := time.Now()
 	for _, id := range ids {
 		if time.Since(began) > eraseFor || ctx.Err() != nil {
 			v.More = true
@@ -75,20 +73,35 @@ func (m *ErasedMessages) add(err error) error {
 
 // eraseMessage rewrites one message and notes that in its timeline.
 func (s *Server) eraseMessage(ctx context.Context, e *eraser, id policy.ID, req *EraseRequest) error {
+	subject := ""
+	e.looked[id] = true
 	err := s.journal.Redact(id, func(m *store.Stored) error {
 		if err := s.mayErase(m); err != nil {
 			return err
 		}
-		if err := e.erase(m); err != nil || !req.DryRun {
+		was := m.Message.Envelope.Subject
+		if err := e.erase(m); err != nil {
 			return err
 		}
-		return errCounted
+		if m.Message.Envelope.Subject == "" {
+			subject = was
+		}
+		if req.DryRun {
+			return errCounted
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	_, err = s.journal.Commit(ctx, store.Change{Message: id, Events: []policy.Event{
-		{Kind: policy.Erased, Time: s.now(), Actor: e.text(actor(ctx)), Reason: req.Reason},
+	e.subjects = append(e.subjects, subject)
+	return s.noteErasure(ctx, e, id, req.Reason)
+}
+
+// noteErasure says in a timeline that it was rewritten.
+func (s *Server) noteErasure(ctx context.Context, e *eraser, id policy.ID, reason string) error {
+	_, err := s.journal.Commit(ctx, store.Change{Message: id, Events: []policy.Event{
+		{Kind: policy.Erased, Time: s.now(), Actor: e.text(actor(ctx)), Reason: reason},
 	}})
 	return err
 }
@@ -108,41 +121,4 @@ func (s *Server) mayErase(m *store.Stored) error {
 		}
 	}
 	return nil
-}
-
-// said puts an erasure into sentences.
-func (v *Erasure) said() policy.Label {
-	m := &v.Messages
-	l := policy.Label{
-		EN: fmt.Sprintf("The person was taken out of %d messages and %d entries of the audit log.", m.Erased, v.Audit),
-		ZH: fmt.Sprintf("已从 %d 封邮件记录和 %d 条审计记录中清除此人的信息。", m.Erased, v.Audit),
-	}
-	if v.DryRun {
-		l = policy.Label{
-			EN: fmt.Sprintf("The person would be taken out of %d messages and %d entries of the audit log. Nothing was changed.", m.Erased, v.Audit),
-			ZH: fmt.Sprintf("将从 %d 封邮件记录和 %d 条审计记录中清除此人的信息。本次未作任何更改。", m.Erased, v.Audit),
-		}
-	}
-	left := policy.Label{}
-	for _, why := range []struct {
-		n    int
-		text policy.Label
-	}{
-		{m.OnTheWay, policy.Label{EN: "on the way", ZH: "投递中"}}, {m.LegalHold, policy.Label{EN: "under legal hold", ZH: "受法律保留"}},
-		{m.Recalled, policy.Label{EN: "with a recall that can be put back", ZH: "撤回仍可恢复"}}, {m.TooLarge, policy.Label{EN: "with too many recipients", ZH: "收件人过多"}},
-	} {
-		if why.n > 0 {
-			left.EN += fmt.Sprintf(", %d %s", why.n, why.text.EN)
-			left.ZH += fmt.Sprintf("，%s %d 封", why.text.ZH, why.n)
-		}
-	}
-	if left.EN != "" {
-		l.EN += " Messages left as they are: " + strings.TrimPrefix(left.EN, ", ") + "."
-		l.ZH += "以下邮件保持不变：" + strings.TrimPrefix(left.ZH, "，") + "。"
-	}
-	if m.More {
-		l.EN += " There are more: erase once more."
-		l.ZH += "仍有未处理的邮件，请再次执行。"
-	}
-	return l
 }

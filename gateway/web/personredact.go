@@ -31,6 +31,12 @@ type eraser struct {
 	mark   string // for a name
 	names  *regexp.Regexp
 	now    time.Time
+
+	foreign  bool     // what is looked at is not theirs: see text
+	hits     int      // how often text has found the person
+	subjects []string // of messages that were erased with their subjects
+
+	looked map[policy.ID]bool // their own messages, whatever that came to
 }
 
 func newEraser(person string, now time.Time) *eraser {
@@ -40,7 +46,7 @@ func newEraser(person string, now time.Time) *eraser {
 	h.Write([]byte(strings.ToLower(person)))
 	return &eraser{
 		person: person, key: policy.Address(person).Key(), mark: "erased-" + hex.EncodeToString(h.Sum(nil)[:8]),
-		names: regexp.MustCompile("(?i)" + regexp.QuoteMeta(person)), now: now,
+		names: regexp.MustCompile("(?i)" + regexp.QuoteMeta(person)), now: now, looked: map[policy.ID]bool{},
 	}
 }
 
@@ -51,19 +57,29 @@ func (e *eraser) isAddress(text string) bool {
 	return text != "" && (strings.EqualFold(text, e.person) || strings.Contains(e.person, "@") && policy.Address(text).Key() == e.key)
 }
 
-// text puts the mark in the place of the person's name, where it stands as a whole (see namesPerson).
+// text puts the mark in the place of the person's name, where it stands as a whole (see namesPerson). In what is not
+// theirs an identity that is no address has to stand alone, as in "user:sales" and as a string of JSON: in the subject
+// of somebody else's mail "sales" is a word.
 func (e *eraser) text(s string) string {
 	var b strings.Builder
 	at := 0
 	for _, m := range e.names.FindAllStringIndex(s, -1) {
 		before, after := s[:m[0]], s[m[1]:]
-		if before != strings.TrimRightFunc(before, partOfName) || !ends(after) {
+		if before != strings.TrimRightFunc(before, partOfName) || !ends(after) || e.foreign && !e.standsAlone(before, after) {
 			continue
 		}
 		b.WriteString(s[at:m[0]] + e.mark)
 		at = m[1]
+		e.hits++
 	}
 	return b.String() + s[at:]
+}
+
+func (e *eraser) standsAlone(before, after string) bool {
+	if strings.Contains(e.person, "@") {
+		return true
+	}
+	return (before == "" || strings.HasSuffix(before, ":") || strings.HasSuffix(before, `"`)) && (after == "" || strings.HasPrefix(after, `"`))
 }
 
 var replyCodes = regexp.MustCompile(`^[245][0-9]{2}(?:[ -][245]\.[0-9]{1,3}\.[0-9]{1,3})?`)
@@ -74,17 +90,15 @@ func codes(reply string) string { return replyCodes.FindString(reply) }
 // erase is for [store.Store.Redact]. What the person sent loses all that is theirs; what the person received loses
 // their address, and its subject when nobody else received it.
 func (e *eraser) erase(m *store.Stored) error {
-	for _, r := range m.Records {
-		for _, ev := range r.Events {
-			if len(ev.Copies) > 0 && e.now.Sub(ev.Time) < restorable {
-				return errRestorable
-			}
-		}
+	if !e.foreign && e.restores(m) {
+		return errRestorable
 	}
 	env := &m.Message.Envelope
 	p := &part{eraser: e, mine: e.rowsOf(m.Rows), identity: env.Identity, gone: map[string]bool{}}
 	p.sent = strings.EqualFold(env.Identity, e.person) || e.isAddress(string(env.Sender))
 	switch alone := len(p.mine) == countedRows(m.Rows, p.mine); {
+	case e.foreign:
+		env.Subject, env.From, env.Identity, env.Login, env.EnvID = e.text(env.Subject), e.text(env.From), e.text(env.Identity), e.text(env.Login), e.text(env.EnvID)
 	case p.sent:
 		e.sender(env)
 	case alone:
@@ -101,6 +115,18 @@ func (e *eraser) erase(m *store.Stored) error {
 		p.row(&m.Rows[i])
 	}
 	return nil
+}
+
+// restores reports whether a recall can still put back what it has taken.
+func (e *eraser) restores(m *store.Stored) bool {
+	for _, r := range m.Records {
+		for _, ev := range r.Events {
+			if len(ev.Copies) > 0 && e.now.Sub(ev.Time) < restorable {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // A part is what a person has in one message.
@@ -161,6 +187,7 @@ func (p *part) event(ev *policy.Event) {
 	ev.Actor, ev.Reason, ev.Subject, ev.Key = p.text(ev.Actor), p.text(ev.Reason), p.text(ev.Subject), p.text(ev.Key)
 	if p.isAddress(string(ev.Member)) {
 		ev.Member = p.address()
+		p.hits++
 	}
 	if about {
 		p.gone[ev.Evidence], p.gone[ev.Reply] = ev.Evidence != "", ev.Reply != ""

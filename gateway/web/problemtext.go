@@ -70,6 +70,7 @@ var chineseDetails = map[string]string{
 	"invalid_time":           "时间不正确，详见 detail_en",
 	"invalid_window":         "时间窗口不正确",
 	"legal_hold":             "此人受法律保留（recall.legal_hold），不能清除",
+	"suspended":              "该账号已被暂停：请先解除暂停，否则清除后将无法继续限制其发信",
 	"long_reason":            "原因过长",
 	"method_not_allowed":     "该路径不支持此方法，支持的方法见 Allow 头",
 	"no_act":                 "请选择要执行的操作",
@@ -107,4 +108,5 @@ var chineseDetails = map[string]string{
 	"unknown_rule":           "没有该规则",
 	"webhook_not_found":      "没有该 Webhook",
 	"unreadable":             "无法读取上传的内容",
+	"webhook_refused":        "接收方没有接受测试事件",
 }

@@ -56,18 +56,13 @@ func (s *Server) pulledBack(ctx context.Context, batch string) (ids []string, er
 	return ids, nil
 }
 
-// A PulledBackCancel says why a batch is taken back.
-type PulledBackCancel struct {
-	Reason string `json:"reason,omitempty" maxLength:"1000" doc:"kept with the messages; the configuration may require it"`
-}
-
 type approvePulledBackInput struct {
 	Batch string `path:"batch" maxLength:"64" doc:"id of the batch"`
 }
 
 type cancelPulledBackInput struct {
 	Batch string `path:"batch" maxLength:"64" doc:"id of the batch"`
-	Body  PulledBackCancel
+	Body  BatchCancel
 }
 
 func (s *Server) approvePulledBack(ctx context.Context, in *approvePulledBackInput) (*batchOutput, error) {
@@ -81,14 +76,12 @@ func (s *Server) approvePulledBack(ctx context.Context, in *approvePulledBackInp
 }
 
 func (s *Server) cancelPulledBack(ctx context.Context, in *cancelPulledBackInput) (*batchOutput, error) {
-	if in.Body.Reason == "" && s.settings.Load().reasonRequired {
-		return nil, errReason
+	if err := s.mayStop(ctx, &in.Body); err != nil {
+		return nil, err
 	}
 	ids, err := s.pulledBack(ctx, in.Batch)
 	if err != nil {
 		return nil, err
 	}
-	out := s.batch(ctx, ids, actAtOnce, func(id policy.ID) error { return s.stop(together(ctx), id, in.Body.Reason) })
-	s.auditBatch(ctx, "cancel_batch", in.Body.Reason, out)
-	return out, nil
+	return s.stopAll(ctx, ids, actAtOnce, &in.Body), nil
 }

@@ -72,9 +72,10 @@ type Server struct {
 	waits         *approvalReasons // why what waits for a person does
 	calls         map[string]any   // operations of the API, for the pages
 	legalHold     func(policy.Address) bool
+	eraser        Eraser
 	mailboxOf     func(identity string) policy.Address // nil when that is not known
 	refusals      *refusals
-	uses          sync.Map // of tokens: tokenUse by actor
+	uses          *tokenUses
 
 	heartbeat time.Duration
 	handler   http.Handler
@@ -88,12 +89,13 @@ func New(config Config, needs Needs) *Server {
 	s := &Server{
 		config: config, journal: needs.Journal, holder: needs.Holder, recalls: needs.Recalls, recallWindow: needs.RecallWindow, readToo: needs.RecallReadToo, limits: needs.Limits, alerts: needs.Alerts, campaigns: needs.Campaigns,
 		metrics: needs.Metrics, parts: needs.Parts, margin: needs.Margin, tracking: needs.Tracking, importer: needs.Import, version: needs.Version, now: needs.Now,
-		log: needs.Log, heartbeat: heartbeatEvery, desk: needs.Desk, url: needs.URL, configuration: needs.Configuration, signIns: needs.SignIns, calls: map[string]any{}, mailboxOf: needs.MailboxOf, legalHold: needs.LegalHold, refusals: newRefusals(), bypasses: needs.Bypasses, drains: needs.Drains, webhooks: needs.Webhooks,
+		log: needs.Log, heartbeat: heartbeatEvery, desk: needs.Desk, url: needs.URL, configuration: needs.Configuration, signIns: needs.SignIns, calls: map[string]any{}, mailboxOf: needs.MailboxOf, legalHold: needs.LegalHold, eraser: needs.Eraser, refusals: newRefusals(), bypasses: needs.Bypasses, drains: needs.Drains, webhooks: needs.Webhooks,
 	}
 	if s.desk != nil {
 		s.renderer = must(pages.New(needs.Log))
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
+	s.uses = newTokenUses(s.journal, s.log)
 	s.feed, s.looks, s.waits = newFeed(s), newLooks(), newApprovalReasons()
 	s.settings.Store(newSettings(&config))
 	s.handler = s.routes()

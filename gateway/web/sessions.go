@@ -17,15 +17,17 @@ var (
 
 // A Session is somebody who is signed in to the dashboard.
 type Session struct {
-	ID      string    `json:"id"`
-	User    string    `json:"user"`
-	Kind    string    `json:"kind" enum:"local,mail,oidc" doc:"how they signed in: a user of sendgate's own, a mailbox, single sign-on"`
-	Role    string    `json:"role"`
-	Created time.Time `json:"created"`
-	Seen    time.Time `json:"seen" doc:"last request"`
-	Address string    `json:"address" doc:"of the client that signed in"`
-	Agent   string    `json:"agent" doc:"the client's own word for its program"`
-	Current bool      `json:"current" doc:"it is the one that asks"`
+	ID   string `json:"id"`
+	User string `json:"user"`
+	Kind string `json:"kind" enum:"local,mail,oidc" doc:"how they signed in: a user of sendgate's own, a mailbox, single sign-on"`
+	Role string `json:"role"`
+	// Identity leads to the page of the sender.
+	Identity string    `json:"identity,omitempty" doc:"of who signed in with a mailbox: whose mail it is"`
+	Created  time.Time `json:"created"`
+	Seen     time.Time `json:"seen" doc:"last request"`
+	Address  string    `json:"address" doc:"of the client that signed in"`
+	Agent    string    `json:"agent" doc:"the client's own word for its program"`
+	Current  bool      `json:"current" doc:"it is the one that asks"`
 }
 
 // Me is who asks.
@@ -81,7 +83,7 @@ func (s *Server) listSessions(ctx context.Context, in *sessionsInput) (*sessions
 	}
 	for _, one := range s.desk.Sessions(of) {
 		out.Body.Sessions = append(out.Body.Sessions, Session{
-			ID: one.ID, User: one.User, Kind: one.Kind, Role: one.Role, Created: one.Created, Seen: one.Seen,
+			ID: one.ID, User: one.User, Kind: one.Kind, Role: one.Role, Identity: one.Identity, Created: one.Created, Seen: one.Seen,
 			Address: one.Address, Agent: one.Agent, Current: who.session != nil && one.ID == who.session.ID,
 		})
 	}

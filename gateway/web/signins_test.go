@@ -67,7 +67,7 @@ func TestOwnSignInsAndLimits(t *testing.T) {
 
 func TestTokensSayWhenTheyWereUsed(t *testing.T) {
 	d := newDash(t)
-	d.as("admin").sees("/settings/tokens", "api:operator", "not since the start")
+	d.as("admin").sees("/settings/tokens", "api:operator", "never, as far as is known")
 	if w := d.ask(d.server, "secret-operator", "GET", "/api/v1/messages", ""); w.Code != http.StatusOK {
 		t.Fatal(w.Code)
 	}
@@ -82,6 +82,55 @@ func TestTokensSayWhenTheyWereUsed(t *testing.T) {
 	}
 	if len(used) != 4 || !used["operator"] || !used["admin"] || used["auditor"] || used["user"] {
 		t.Errorf("%s", w.Body)
+	}
+}
+
+// Who looks after mail sees on the page of a sender what the owner sees on that of the account, with the replies.
+func TestSignInsStandOnThePageOfTheSender(t *testing.T) {
+	d := newDash(t)
+	for _, role := range []string{"admin", "operator", "auditor"} {
+		b := d.as(role)
+		b.sees("/senders/alice%40corp.example", `id="sign-ins"`, "203.0.113.9", "refused", "535 5.7.8 authentication failed", "192.0.2.0/24", "signed in, new place", "ylmf-pc", "Anybody can be refused.")
+		_, page := b.get("/senders/alice%40corp.example")
+		harmless(t, page)
+		if strings.Contains(page, `href="/settings/sessions"`) != (role == "admin") {
+			t.Errorf("%s and the sessions", role)
+		}
+	}
+	b := d.as("admin")
+	b.sees("/senders/bob%40corp.example", "No sign-in was seen in the last 30 days.")
+	if _, page := b.get("/senders/net:192.0.2.0%2F24"); strings.Contains(page, `id="sign-ins"`) {
+		t.Error("a network has sign-ins")
+	}
+	if status, page := b.get("/senders/broken%40corp.example"); status != http.StatusInternalServerError || strings.Contains(page, "the disk is gone") {
+		t.Errorf("what cannot be read: %d %s", status, inner(page))
+	}
+	b.language = "zh-CN"
+	b.sees("/senders/alice%40corp.example", "发信登录记录", "被拒绝", "被拒绝的可能是任何人")
+}
+
+// From where somebody is signed in to the dashboard, and from where a message came, leads to the sender's sign-ins.
+func TestSessionsAndMessagesLeadToSignIns(t *testing.T) {
+	d := newDash(t)
+	b := d.as("admin")
+	b.sees("/settings/sessions", `<a href="/senders/user@corp.example#sign-ins">user</a>`)
+	id := d.accept("alice@corp.example", "Report", "bob@example.net")
+	b.sees("/messages/"+id, `<a href="/senders/alice@corp.example#sign-ins">192.0.2.1</a>`)
+}
+
+// Only the newest are shown at once.
+func TestOlderSignInsAreFolded(t *testing.T) {
+	d := newDash(t)
+	d.server.signIns = func(context.Context, string) (all []policy.Event, err error) {
+		for i := range 23 {
+			all = append(all, policy.Event{Kind: policy.Login, Time: d.now.Add(-time.Duration(i) * time.Hour), Evidence: "192.0.2.7"})
+		}
+		return all, nil
+	}
+	b := d.as("operator")
+	b.sees("/senders/alice%40corp.example", "<summary>3 older</summary>")
+	if _, page := b.get("/senders/alice%40corp.example"); strings.Count(page, "<code>192.0.2.7</code>") != 23 {
+		t.Error("some are missing")
 	}
 }
 

@@ -50,7 +50,7 @@ type MessageDetail struct {
 	Recall     Recallable       `json:"recall" doc:"whether it can be taken back now by somebody with your role; for an auditor, by an operator"`
 	Recipients []Recipient      `json:"recipients" nullable:"false" doc:"each group is followed by its members, each attempt by the one that repeats it"`
 	Timeline   []TimelineEntry  `json:"timeline" nullable:"false" doc:"oldest first"`
-	Bounce     Bounce           `json:"bounce,omitempty" enum:"sent,pending,none" doc:"only in the answer to a cancel with bounce: whether the sender is told; pending until the mail server has deleted the message"`
+	Bounce     Bounce           `json:"bounce,omitempty" enum:"sent,pending,none,limited" doc:"only in the answer to a cancel with bounce: whether the sender is told; pending until the mail server has deleted the message"`
 }
 
 // A Recipient is one recipient of a message and what became of it. A group or an alias whose members

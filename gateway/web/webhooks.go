@@ -26,6 +26,7 @@ type Webhook struct {
 	Error        string        `json:"error,omitempty" doc:"why the last try that failed did"`
 	ErrorAt      time.Time     `json:"error_at,omitzero"`
 	NextTry      time.Time     `json:"next_try,omitzero"`
+	Retries      int           `json:"retries,omitempty" doc:"tries that have failed since the last event was taken"`
 }
 
 // Webhooks are the programs that are told of events. [store.ErrNotFound] is for a name that there is not; another

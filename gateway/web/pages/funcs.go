@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"math"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -38,9 +40,17 @@ func (r *Renderer) funcs(lang string) template.FuncMap {
 		"list":       func(v ...any) []any { return v },
 		"sum":        sum,
 		"add":        func(a, b int) int { return a + b },
+		"first":      func(n int, list any) any { return part(list, 0, n) },
+		"rest":       func(n int, list any) any { return part(list, n, math.MaxInt) },
 		"has":        func(s, prefix string) bool { return s == prefix || strings.HasPrefix(s, prefix+"/") },
 		"join":       func(s []string) string { return strings.Join(s, ", ") },
 	}
+}
+
+// part is a list from one place to another, or to its end.
+func part(list any, from, to int) any {
+	v := reflect.ValueOf(list)
+	return v.Slice(min(from, v.Len()), min(to, v.Len())).Interface()
 }
 
 // sum adds sizes up.

@@ -18,7 +18,11 @@ import (
 func TestEveryTemplateStandsInBothLanguages(t *testing.T) {
 	r := renderer(t)
 	for _, lang := range Languages {
-		for name, page := range r.pages[lang] {
+		for name, templates := range r.pages[lang] {
+			page, err := templates()
+			if err != nil {
+				t.Fatal(err)
+			}
 			if len(r.pages[lang]) != len(r.pages[Languages[0]]) || page.Lookup("main") == nil || page.Lookup("layout.html") == nil {
 				t.Errorf("%s in %s has no main", name, lang)
 			}

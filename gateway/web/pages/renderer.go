@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -57,9 +58,13 @@ type Renderer struct {
 	texts    catalog
 	assets   *assets
 	vendored []Vendored
-	pages    map[string]map[string]*template.Template // by language and name
+	pages    map[string]map[string]page // by language and name
 	log      *zap.Logger
 }
+
+// A page puts its templates together when it is asked for the first time: all pages in all languages are 20 MB, and
+// a gateway that nobody looks at needs none of them.
+type page func() (*template.Template, error)
 
 // New reads the embedded files. Its errors are faults of the program.
 func New(log *zap.Logger) (*Renderer, error) {
@@ -75,7 +80,7 @@ func New(log *zap.Logger) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Renderer{texts: texts, assets: files, vendored: foreign, pages: map[string]map[string]*template.Template{}, log: log}
+	r := &Renderer{texts: texts, assets: files, vendored: foreign, pages: map[string]map[string]page{}, log: log}
 	for _, lang := range Languages {
 		if r.pages[lang], err = r.parse(lang); err != nil {
 			return nil, err
@@ -84,8 +89,8 @@ func New(log *zap.Logger) (*Renderer, error) {
 	return r, nil
 }
 
-// parse makes the templates of a language: each page with the frame and all parts.
-func (r *Renderer) parse(lang string) (map[string]*template.Template, error) {
+// parse finds the pages of a language: each with the frame and all parts.
+func (r *Renderer) parse(lang string) (map[string]page, error) {
 	base, err := template.New("layout.html").Funcs(r.funcs(lang)).ParseFS(templateFiles, "templates/layout.html", "templates/_*.html")
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
@@ -94,20 +99,22 @@ func (r *Renderer) parse(lang string) (map[string]*template.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := map[string]*template.Template{}
+	pages := map[string]page{}
 	for _, file := range names {
 		name := path.Base(file)
 		if name == "layout.html" || strings.HasPrefix(name, "_") {
 			continue
 		}
-		t, err := base.Clone()
-		if err == nil {
-			t, err = t.ParseFS(templateFiles, file)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("template %s: %w", name, err)
-		}
-		pages[strings.TrimSuffix(name, ".html")] = t
+		pages[strings.TrimSuffix(name, ".html")] = sync.OnceValues(func() (*template.Template, error) {
+			t, err := base.Clone()
+			if err == nil {
+				t, err = t.ParseFS(templateFiles, file)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("template %s: %w", name, err)
+			}
+			return t, nil
+		})
 	}
 	return pages, nil
 }
@@ -124,12 +131,16 @@ func (r *Renderer) Part(w http.ResponseWriter, name, part string, f Frame) {
 
 // Text renders one template of a page to a string, for server-sent events.
 func (r *Renderer) Text(name, part string, f Frame) (string, error) {
-	t, ok := r.pages[f.Language][name]
+	templates, ok := r.pages[f.Language][name]
 	if !ok {
 		return "", fmt.Errorf("page %q in %q: there is none", name, f.Language)
 	}
+	t, err := templates()
+	if err != nil {
+		return "", err
+	}
 	var b bytes.Buffer
-	err := t.ExecuteTemplate(&b, part, f)
+	err = t.ExecuteTemplate(&b, part, f)
 	return b.String(), err
 }
 

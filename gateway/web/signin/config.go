@@ -20,7 +20,7 @@ type Config struct {
 	// DefaultDomain completes the login of mail users who write none: "alice" is alice@DefaultDomain.
 	DefaultDomain string     `yaml:"default_domain"`
 	MailSignIn    MailSignIn `yaml:"mail_sign_in"`
-	// Idle and Longest end a session: without a request, and in any case.
+	// Idle and Longest end a session: without a request of somebody who is there, and in any case.
 	Idle    time.Duration `yaml:"session_idle"`
 	Longest time.Duration `yaml:"session_longest"`
 	OIDC    OIDC          `yaml:"oidc"`

@@ -98,8 +98,27 @@ func (d *Desk) keepSession(s *Session) error {
 	return d.store.Keep(sessionPrefix+s.ID, data)
 }
 
-// Session finds who makes a request; nil for nobody.
+// Session finds who makes a request; nil for nobody. The request is a use of the session: see Config.Idle.
 func (d *Desk) Session(r *http.Request) *Session {
+	s := d.Present(r)
+	if s == nil {
+		return nil
+	}
+	if now := d.now().UTC(); now.Sub(s.Seen) >= seenPause {
+		s.Seen = now
+		kept := *s
+		d.mu.Lock()
+		if d.sessions[s.ID] != nil {
+			d.sessions[s.ID] = &kept
+		}
+		d.mu.Unlock()
+		d.keepSeen(s)
+	}
+	return s
+}
+
+// Present is Session for what a page that is open asks for by itself: nobody need be there, and it is no use.
+func (d *Desk) Present(r *http.Request) *Session {
 	c, err := r.Cookie(nameFor(r, cookieName))
 	if err != nil || len(c.Value) > 2*tokenSize {
 		return nil
@@ -118,15 +137,6 @@ func (d *Desk) Session(r *http.Request) *Session {
 	if why := d.whyOver(&s, now); why != "" {
 		d.expire(&s, why)
 		return nil
-	}
-	if now.Sub(s.Seen) >= seenPause {
-		s.Seen = now
-		d.mu.Lock()
-		if d.sessions[id] != nil {
-			d.sessions[id] = &s
-		}
-		d.mu.Unlock()
-		d.keepSeen(&s)
 	}
 	return &s
 }

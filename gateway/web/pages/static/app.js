@@ -11,7 +11,9 @@
     both: { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
     short: { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
     minute: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    day: { month: "2-digit", day: "2-digit" },
   };
+  const hours = [1, 2, 3, 6, 12, 24, 48, 72, 168, 336]; // between two labels of an hourly chart
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
   function ago(at) {
     const seconds = (at - Date.now()) / 1000;
@@ -41,13 +43,20 @@
     for (const e of root.querySelectorAll("[data-chart]")) {
       const data = JSON.parse(e.dataset.chart);
       e.replaceChildren();
+      // A label has room for a time or a day: over more than a day the day stands where it begins.
+      const long = data.times.at(-1) - data.times[0] > 36 * 3600;
+      const tick = (t, before) => {
+        const at = new Date(t * 1000);
+        const day = long && (before === undefined || new Date(before * 1000).getDate() !== at.getDate());
+        return day ? at.toLocaleDateString(lang, forms.day) : at.toLocaleTimeString(lang, forms.minute);
+      };
       const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px " + ink("--sans") };
       new uPlot({
         width: e.clientWidth || 600, height: Number(e.dataset.height || 220), cursor: { y: false },
         legend: { live: true }, scales: { y: { range: (u, min, max) => [0, Math.max(1, max * 1.1)] } },
-        axes: [{ ...axis, values: (u, ts) => ts.map((t) => new Date(t * 1000).toLocaleTimeString(lang, forms.minute)) }, { ...axis, size: 46 }],
+        axes: [{ ...axis, space: 72, ...(data.hourly && { incrs: hours.map((h) => h * 3600) }), values: (u, ts) => ts.map((t, i) => tick(t, ts[i - 1])) }, { ...axis, size: 46 }],
         series: [{ label: lang.startsWith("zh") ? "时间" : "Time", value: (u, t) => (t == null ? "" : new Date(t * 1000).toLocaleString(lang, forms.short)) }]
-          .concat(data.series.map((s, i) => ({ label: s.name, stroke: colours[i % colours.length], width: 1.75, points: { show: false } }))),
+          .concat(data.series.map((s, i) => ({ label: s.name, stroke: colours[i % colours.length], width: 1.75, points: { show: false }, paths: data.hourly ? uPlot.paths.stepped({ align: 1 }) : undefined }))),
       }, [data.times].concat(data.series.map((s) => s.values)), e);
     }
   }
