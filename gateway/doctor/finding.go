@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/sendgate/sendgate/gateway/postconf"
 	"github.com/sendgate/sendgate/policy"
 )
 
@@ -75,20 +75,7 @@ func (r *Report) Text(lang string) string {
 
 // say makes a text with values, which may be foreign.
 func say(en, zh string, values ...any) policy.Label {
-	return policy.Label{EN: clean(fmt.Sprintf(en, values...)), ZH: clean(fmt.Sprintf(zh, values...))}
-}
-
-// clean keeps foreign text on one line, and from steering a terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return ' '
-		}
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
+	return policy.Label{EN: postconf.Shown(fmt.Sprintf(en, values...)), ZH: postconf.Shown(fmt.Sprintf(zh, values...))}
 }
 
 // short writes a time without the zeros at its end.
@@ -103,13 +90,10 @@ func short(d time.Duration) string {
 	return s
 }
 
-// quoted is a word for a shell.
-func quoted(s string) string { return "'" + strings.ReplaceAll(clean(s), "'", `'\''`) + "'" }
-
 // setMain is the command that sets a parameter in main.cf.
-func setMain(name, value string) string { return "postconf -e " + quoted(name+" = "+value) }
+func setMain(name, value string) string { return "postconf -e " + postconf.Quoted(name+" = "+value) }
 
 // setService is the command that sets a parameter of one service in master.cf.
 func setService(service, name, value string) string {
-	return "postconf -P -e " + quoted(service+"/"+name+"="+value)
+	return "postconf -P -e " + postconf.Quoted(service+"/"+name+"="+value)
 }

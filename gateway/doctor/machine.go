@@ -57,7 +57,7 @@ func (e *examination) checkReadable(path string) {
 		e.skipFor(path, err)
 	default:
 		e.warn(say("user %s may not read %s: %s is %v", "用户 %s 无权读取 %s：%s 为 %v", name, path, blocked.path, blocked.info.Mode()),
-			"usermod -aG adm "+quoted(name), "chgrp adm "+quoted(blocked.path)+" && chmod g+rX "+quoted(blocked.path))
+			"usermod -aG adm "+postconf.Quoted(name), "chgrp adm "+postconf.Quoted(blocked.path)+" && chmod g+rX "+postconf.Quoted(blocked.path))
 	}
 }
 
@@ -85,9 +85,9 @@ func (e *examination) checkFree(dir string, reserve int64, name string) {
 	found := say("%s: %d MiB free, %d reserved (%s)", "%s：剩余 %d MiB，预留 %d（%s）", dir, free/mib, reserve, name)
 	switch {
 	case free/mib < reserve:
-		e.wrong(found, "df -h "+quoted(dir))
+		e.wrong(found, "df -h "+postconf.Quoted(dir))
 	case free/mib < 3*reserve:
-		e.warn(found, "df -h "+quoted(dir))
+		e.warn(found, "df -h "+postconf.Quoted(dir))
 	default:
 		e.ok(found)
 	}

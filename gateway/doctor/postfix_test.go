@@ -361,6 +361,10 @@ func TestFreeHeld(t *testing.T) {
 	if out := m.run(log, filepath.Join(contrib, "free-held"), "-n", m.etc()); !strings.Contains(out, "2 on hold, 1 of them for sendgate\n"+ids[0]+"\n") {
 		t.Errorf("would do %q", out)
 	}
+	exported := fmt.Sprintf("{\n  \"id\": \"03\",\n  \"queue_id\": \"%s\",\n  \"faults\": []\n}\n{\n  \"id\": \"04\",\n  \"queue_id\": \"GONE12345\"\n}\n", ids[1])
+	if out := m.run(exported, filepath.Join(contrib, "free-held"), "-n", m.etc()); !strings.Contains(out, "2 on hold, 1 of them for sendgate\n"+ids[1]+"\n") {
+		t.Errorf("of what export-held has written it would do %q", out)
+	}
 	m.run(log, filepath.Join(contrib, "free-held"), m.etc())
 	eventually(t, "one message goes on", func() bool {
 		text, _ := os.ReadFile(filepath.Join(m.dir, "log", "mail.log"))

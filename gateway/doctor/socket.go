@@ -60,6 +60,6 @@ func (e *examination) checkUse(path string) {
 			"milter.listen[0].group: "+name, `milter.listen[0].mode: "0660"`)
 	default:
 		e.wrong(say("user %s may not pass through %s (%v)", "用户 %s 无权进入 %s（%v）", name, blocked.path, blocked.info.Mode()),
-			"chgrp "+quoted(name)+" "+quoted(blocked.path), "chmod g+x "+quoted(blocked.path))
+			"chgrp "+postconf.Quoted(name)+" "+postconf.Quoted(blocked.path), "chmod g+x "+postconf.Quoted(blocked.path))
 	}
 }

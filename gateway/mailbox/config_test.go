@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,8 +116,10 @@ func TestRouter(t *testing.T) {
 	if _, ok := r.Named("nobody"); ok {
 		t.Error("found a backend that is not there")
 	}
-	if got := r.Names(); !slices.Equal(got, []string{"dovecot", "other"}) {
-		t.Errorf("names are %q", got)
+	for _, name := range []string{"dovecot", "other"} {
+		if _, ok := r.Named(name); !ok {
+			t.Errorf("%s is not there", name)
+		}
 	}
 	if err := r.Close(); !errors.Is(err, broken) {
 		t.Errorf("close: %v", err)

@@ -47,15 +47,6 @@ func (r *Router) Named(name string) (Backend, bool) {
 	return nil, false
 }
 
-// Names lists the backends in the order of the configuration.
-func (r *Router) Names() []string {
-	var names []string
-	for _, t := range r.routes {
-		names = append(names, t.Name)
-	}
-	return names
-}
-
 // Close closes all backends.
 func (r *Router) Close() error {
 	var all []error

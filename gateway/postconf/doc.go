@@ -1,7 +1,8 @@
 // Package postconf reads the configuration of a Postfix as its own program postconf(1) prints it.
 //
 // [Read] gives an [MTA]: the parameters of main.cf with their defaults, and the services of master.cf with
-// the parameters of their own. [Words], [ParseMilters], [Lists] and [Duration] read what stands in values.
+// the parameters of their own. [Words], [ParseMilters], [Lists] and [Duration] read what stands in values, [Shown] and
+// [Quoted] make it fit to be seen.
 //
 // # Trust
 //

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/textproto"
 	"os"
@@ -17,78 +16,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway/machinetest"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// patience is how long a test waits for something that takes a moment.
-const patience = 60 * time.Second
+const patience = machinetest.Patience
 
 // nobodyUID is the one user that the tests' helper works for.
 const nobodyUID = 65534
 
 const postfixBin = "/usr/sbin/postfix"
 
-// need skips the test where Postfix or root is missing, or fails it where they are required.
-func need(t *testing.T) {
-	t.Helper()
-	lack := t.Skipf
-	if os.Getenv("SENDGATE_E2E") == "require" {
-		lack = t.Fatalf
-	}
-	if _, err := os.Stat(postfixBin); err != nil {
-		lack("%s is not installed", postfixBin)
-	}
-	if os.Geteuid() != 0 {
-		lack("Postfix starts only as root")
-	}
-}
-
-// directory makes a private directory through which Postfix's users may pass.
-func directory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "sendgate-postfix-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("remove %s: %v", dir, err)
-		}
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func write(t *testing.T, text string, path ...string) {
-	t.Helper()
-	name := filepath.Join(path...)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// eventually waits until the condition holds; the text says what was waited for.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for !condition() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("after %v still not: %s", patience, what)
-		case <-again.C:
-		}
-	}
-}
+var (
+	directory  = machinetest.Directory
+	write      = machinetest.Write
+	eventually = machinetest.Eventually
+)
 
 // run gives the output of a program that must succeed.
 func run(t *testing.T, name string, args ...string) string {
@@ -102,20 +47,6 @@ func run(t *testing.T, name string, args ...string) string {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		// Below the range from which the kernel serves everybody who asks for port 0 (ip(7)): it would
-		// give the port away again before the program that it is for has started.
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // machine is a private Postfix with our helper. What has a field X-Hold is held; mail for
@@ -132,9 +63,9 @@ type machine struct {
 // startMachine runs a Postfix until the test ends. more are further lines of main.cf.
 func startMachine(t *testing.T, more ...string) *machine {
 	t.Helper()
-	need(t)
+	machinetest.Need(t, postfixBin)
 	t.Parallel() // most of the time goes into starting and stopping Postfix
-	m := &machine{dir: directory(t), smtp: freeAddress(t), fast: startSink(t), slow: startSink(t)}
+	m := &machine{dir: directory(t), smtp: machinetest.Addresses(t, 1)[0], fast: startSink(t), slow: startSink(t)}
 	for _, sub := range []string{"etc", "spool", "data", "log"} {
 		if err := os.Mkdir(filepath.Join(m.dir, sub), 0o755); err != nil {
 			t.Fatal(err)

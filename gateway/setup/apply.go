@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
@@ -16,7 +15,7 @@ import (
 // Apply carries a plan out, or leaves everything as it was.
 func Apply(ctx context.Context, p *Plan, tools Tools) error {
 	if len(p.Obstacles) > 0 {
-		return errors.New("nothing was done: first see to what stands in the way")
+		return NewFault("nothing was done: first see to what stands in the way", "未执行任何操作：请先解决上述阻碍")
 	}
 	if p.Empty() {
 		return nil
@@ -28,9 +27,10 @@ func Apply(ctx context.Context, p *Plan, tools Tools) error {
 	if err := r.do(ctx, p, tools); err != nil {
 		back := r.takeBack(ctx, p.place, tools, true)
 		if back != nil {
-			return fmt.Errorf("%w; and it could not all be put back, \"sendgate setup --undo\" tries again: %w", err, back)
+			return NewFault("%s; and it could not all be put back, \"sendgate setup --undo\" tries again: %s",
+				"%s；且未能全部恢复，可运行 “sendgate setup --undo” 重试：%s", err, back)
 		}
-		return fmt.Errorf("everything was put back as it was: %w", err)
+		return NewFault("everything was put back as it was: %s", "已全部恢复原状：%s", err)
 	}
 	return nil
 }
@@ -40,9 +40,11 @@ func begin(p *Plan, tools Tools) (*Record, error) {
 	old, err := readRecord(p.place)
 	switch {
 	case err == nil && !old.Done:
-		return nil, errors.New("an earlier run was cut off: \"sendgate setup --undo\" puts back what was there, then try again")
+		return nil, NewFault("an earlier run was cut off: \"sendgate setup --undo\" puts back what was there, then try again",
+			"上一次运行被中断：请先运行 “sendgate setup --undo” 恢复原状，然后重试")
 	case err == nil:
-		return nil, errors.New("setup was applied before, and something has been changed since: \"sendgate setup --undo\" first, then apply again; or type the commands above")
+		return nil, NewFault("setup was applied before, and something has been changed since: \"sendgate setup --undo\" first, then apply again; or type the commands above",
+			"此前已执行过 setup，之后又有改动：请先运行 “sendgate setup --undo”，再重新执行；或手动输入上面的命令")
 	case !errors.Is(err, ErrNotSetUp):
 		return nil, err
 	}
@@ -50,11 +52,11 @@ func begin(p *Plan, tools Tools) (*Record, error) {
 		return nil, err
 	}
 	if err := os.Mkdir(p.place.copies(), 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of copies (is another setup running?): %w", err)
+		return nil, NewFault("make the directory of copies (is another setup running?): %s", "创建备份目录（是否有另一个 setup 正在运行？）：%s", err)
 	}
 	r := &Record{Mode: p.Mode, Begun: tools.Now().UTC(), Settings: p.Settings}
 	if err := r.copyAll(p); err != nil {
-		return nil, errors.Join(fmt.Errorf("nothing was done: %w", err), os.RemoveAll(p.place.copies()))
+		return nil, errors.Join(NewFault("nothing was done: %s", "未执行任何操作：%s", err), os.RemoveAll(p.place.copies()))
 	}
 	return r, nil
 }
@@ -101,7 +103,7 @@ func (r *Record) makeDirectories(_ context.Context, p *Plan, _ Tools) error {
 		uid, gid, lookup := ids(d.Owner, d.Group)
 		// The mode comes last: a change of the owner takes the bit that gives the group on.
 		if err = errors.Join(err, lookup, os.Chown(d.Path, uid, gid), os.Chmod(d.Path, d.Mode)); err != nil {
-			return fmt.Errorf("make %s: %w", d.Path, err)
+			return NewFault("make %s: %s", "创建 %s：%s", d.Path, err)
 		}
 	}
 	return nil
@@ -136,14 +138,14 @@ func (r *Record) writeFiles(_ context.Context, p *Plan, tools Tools) error {
 			return err
 		}
 		if err := replace(f.Path, data, f.Mode, 0, gid); err != nil {
-			return fmt.Errorf("write %s: %w", f.Path, err)
+			return NewFault("write %s: %s", "写入 %s：%s", f.Path, err)
 		}
 	}
 	if len(p.Files) == 0 {
 		return nil
 	}
 	if err := tools.Check(p.place.Config); err != nil {
-		return fmt.Errorf("sendgate does not accept what was written: %w", err)
+		return NewFault("sendgate does not accept what was written: %s", "sendgate 不接受所写入的配置：%s", err)
 	}
 	return nil
 }
@@ -172,7 +174,7 @@ func (r *Record) configure(ctx context.Context, p *Plan, tools Tools) error {
 		return nil
 	}
 	if err := tools.postfix(ctx, p.place, "check"); err != nil {
-		return fmt.Errorf("the new configuration is not accepted by Postfix: %w", err)
+		return NewFault("the new configuration is not accepted by Postfix: %s", "Postfix 不接受新的配置：%s", err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sendgate/sendgate/gateway/postconf"
 )
@@ -49,11 +50,12 @@ func Look(ctx context.Context, place Place, configured Configured, tools Tools) 
 	run := func(ctx context.Context, args ...string) (string, error) { return tools.postconf(ctx, place, args...) }
 	mta, err := postconf.Read(ctx, run)
 	if err != nil {
-		return nil, fmt.Errorf("read Postfix's configuration (is Postfix installed? see --postconf and --postfix-config): %w", err)
+		return nil, NewFault("read Postfix's configuration (is Postfix installed? see --postconf and --postfix-config): %s",
+			"读取 Postfix 的配置（Postfix 是否已安装？参见 --postconf 与 --postfix-config）：%s", err)
 	}
 	text, err := run(ctx, "-n")
 	if err != nil {
-		return nil, fmt.Errorf("read main.cf: %w", err)
+		return nil, NewFault("read main.cf: %s", "读取 main.cf：%s", err)
 	}
 	f := &Found{place: place, configured: configured, mta: mta, free: tools.Free, main: map[string]string{}}
 	for line := range strings.Lines(text) {
@@ -67,7 +69,7 @@ func Look(ctx context.Context, place Place, configured Configured, tools Tools) 
 		f.active = err == nil
 	}
 	f.group, f.memberOf, f.noUser = groupsOf(place.User)
-	f.log = f.findLog()
+	f.log = f.findLog(tools.Now())
 	return f, nil
 }
 
@@ -93,18 +95,23 @@ func groupsOf(name string) (first string, names []string, none bool) {
 	return first, names, false
 }
 
+// leftOver is how long nobody has written to a log that syslog keeps no more: longer than it is rotated after.
+const leftOver = 8 * 24 * time.Hour
+
 // findLog looks where Postfix logs: its own file, syslog's, or the journal.
-func (f *Found) findLog() mailLog {
+func (f *Found) findLog(now time.Time) mailLog {
 	if name := f.mta.Values["maillog_file"]; name != "" && !strings.HasPrefix(name, "/dev/") {
 		return logFile(name)
 	}
+	_, err := os.Stat(filepath.Join(f.place.Run, "systemd/journal/socket"))
+	journal := err == nil
 	for _, name := range []string{"mail.log", "maillog"} {
 		path := filepath.Join(f.place.Logs, name)
-		if _, err := os.Stat(path); err == nil {
+		if info, err := os.Stat(path); err == nil && (!journal || now.Sub(info.ModTime()) < leftOver) {
 			return logFile(path)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(f.place.Run, "systemd/journal/socket")); err == nil {
+	if journal {
 		return mailLog{journal: true, group: "systemd-journal"}
 	}
 	return mailLog{file: filepath.Join(f.place.Logs, "mail.log"), missing: true, group: "adm"}

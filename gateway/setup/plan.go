@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"strconv"
 
+	"github.com/sendgate/sendgate/gateway/postconf"
 	"github.com/sendgate/sendgate/policy"
 )
 
@@ -90,15 +91,15 @@ func (s *Setting) back() string {
 	}
 	switch {
 	case s.Was == nil && s.In == "-M":
-		return "postconf -MX " + quoted(s.Name)
+		return "postconf -MX " + postconf.Quoted(s.Name)
 	case s.Was == nil && s.In == "-P":
-		return "postconf -PX " + quoted(s.Name)
+		return "postconf -PX " + postconf.Quoted(s.Name)
 	case s.Was == nil:
-		return "postconf -X " + quoted(s.Name)
+		return "postconf -X " + postconf.Quoted(s.Name)
 	case s.In == "-e":
-		return "postconf -e " + quoted(s.Name+" = "+*s.Was)
+		return "postconf -e " + postconf.Quoted(s.Name+" = "+*s.Was)
 	}
-	return "postconf " + in + "-e " + quoted(s.Name+"="+*s.Was)
+	return "postconf " + in + "-e " + postconf.Quoted(s.Name+"="+*s.Was)
 }
 
 func (s *Setting) command() string {
@@ -107,7 +108,7 @@ func (s *Setting) command() string {
 	for _, a := range args[:len(args)-1] {
 		text += " " + a
 	}
-	return text + " " + quoted(args[len(args)-1])
+	return text + " " + postconf.Quoted(args[len(args)-1])
 }
 
 // A Step is one command of a plan, for people.
@@ -124,16 +125,16 @@ func (p *Plan) Empty() bool {
 // Steps are the commands that do the same as Apply, in its order.
 func (p *Plan) Steps() (all []Step) {
 	for _, d := range p.Directories {
-		all = append(all, Step{"install -d -o " + d.Owner + " -g " + d.Group + " -m " + octal(d.Mode) + " " + quoted(d.Path), d.Why})
+		all = append(all, Step{"install -d -o " + d.Owner + " -g " + d.Group + " -m " + octal(d.Mode) + " " + postconf.Quoted(d.Path), d.Why})
 	}
 	for _, g := range p.Groups {
-		all = append(all, Step{"usermod -aG " + quoted(g.Name) + " " + p.place.User, g.Why})
+		all = append(all, Step{"usermod -aG " + postconf.Quoted(g.Name) + " " + p.place.User, g.Why})
 	}
 	for _, f := range p.Files {
-		all = append(all, Step{"install -m " + octal(f.Mode) + " -g " + f.Group + " /dev/stdin " + quoted(f.Path), f.Why})
+		all = append(all, Step{"install -m " + octal(f.Mode) + " -g " + f.Group + " /dev/stdin " + postconf.Quoted(f.Path), f.Why})
 	}
 	if len(p.Files) > 0 {
-		all = append(all, Step{"sendgate check --quiet --config " + quoted(p.place.Config), say("what was written has to be right", "检查写入的配置")})
+		all = append(all, Step{"sendgate check --quiet --config " + postconf.Quoted(p.place.Config), say("what was written has to be right", "检查写入的配置")})
 	}
 	if p.Start {
 		all = append(all, Step{"systemctl enable --now" + p.unitNames(), say("sendgate runs before Postfix asks it", "先启动 sendgate，再让 Postfix 连接")})

@@ -50,7 +50,7 @@ func (f *Found) Propose(mode Mode) *Plan {
 
 // byHand names what to start where there is no systemd.
 func (f *Found) byHand(mode Mode) policy.Label {
-	text := "setpriv --reuid " + f.place.User + " --regid " + f.place.User + " --init-groups sendgate serve --config " + f.place.Config
+	text := "install -d -o " + f.place.User + " -m 711 " + filepath.Join(f.place.Run, "sendgate") + "; setpriv --reuid " + f.place.User + " --regid " + f.place.User + " --init-groups sendgate serve --config " + f.place.Config
 	if mode == Milter {
 		text = "sendgate postfix-helper --user " + f.place.User + " --socket " + f.place.Helper + "; " + text
 	}
@@ -68,7 +68,7 @@ func (f *Found) tell(p *Plan) {
 			chroot = say(", in a chroot", "，在 chroot 中")
 		}
 		add("it listens as %s%s", "监听 %s%s", s.Name, chroot.EN)
-		p.Found[len(p.Found)-1].ZH = clean("监听 " + s.Name + chroot.ZH)
+		p.Found[len(p.Found)-1].ZH = postconf.Shown("监听 " + s.Name + chroot.ZH)
 	}
 	add("trusted clients: mynetworks = %s", "可信客户端：mynetworks = %s", v["mynetworks"])
 	add("milters: %s", "milter：%s", cmp.Or(v["smtpd_milters"], "-"))

@@ -43,7 +43,7 @@ type Before struct {
 const recordName = "record.json"
 
 // ErrNotSetUp says that there is no record.
-var ErrNotSetUp = errors.New("sendgate setup --apply was not used here, or has been undone")
+var ErrNotSetUp = NewFault("sendgate setup --apply was not used here, or has been undone", "此处未执行过 sendgate setup --apply，或已经撤销")
 
 // readRecord gives what an earlier run has left.
 func readRecord(p Place) (*Record, error) {
@@ -52,11 +52,12 @@ func readRecord(p Place) (*Record, error) {
 		return nil, ErrNotSetUp
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what setup has done: %w", err)
+		return nil, NewFault("read what setup has done: %s", "读取 setup 的执行记录：%s", err)
 	}
 	r := &Record{}
 	if err := json.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("%s is damaged; the copies beside it are main.cf and master.cf as they were: %w", filepath.Join(p.copies(), recordName), err)
+		return nil, NewFault("%s is damaged; the copies beside it are main.cf and master.cf as they were: %s",
+			"%s 已损坏；同一目录下的副本是 main.cf 与 master.cf 的原件：%s", filepath.Join(p.copies(), recordName), err)
 	}
 	return r, nil
 }
@@ -89,7 +90,7 @@ func (r *Record) keep(p Place, path string, postfix bool) error {
 	b.UID, b.GID, _ = ownerOf(info)
 	b.Was = sum(data)
 	if err := replace(filepath.Join(p.copies(), b.Copy), data, 0o600, 0, 0); err != nil {
-		return fmt.Errorf("copy %s: %w", path, err)
+		return NewFault("copy %s: %s", "复制 %s：%s", path, err)
 	}
 	r.Files = append(r.Files, b)
 	return nil
@@ -138,7 +139,7 @@ func (b *Before) restore(p Place) error {
 		return err
 	}
 	if err := replace(b.Path, data, b.Mode, b.UID, b.GID); err != nil {
-		return fmt.Errorf("put back %s: %w", b.Path, err)
+		return NewFault("put back %s: %s", "恢复 %s：%s", b.Path, err)
 	}
 	return os.Chtimes(b.Path, b.ModTime, b.ModTime)
 }

@@ -267,11 +267,23 @@ func TestLogs(t *testing.T) {
 			}
 			m.write("run/systemd/journal/socket", "")
 		}, []string{"the mail log is in the journal", "usermod -aG 'systemd-journal' nobody", "{name: journal, journald: true}"}},
+		"the journal, and a file from before it": {func(m *machine) {
+			old := time.Now().Add(-leftOver - time.Hour)
+			if err := errors.Join(os.Chtimes(m.dir+"/log/mail.log", old, old), os.MkdirAll(m.dir+"/run/systemd/journal", 0o755)); err != nil {
+				t.Fatal(err)
+			}
+			m.write("run/systemd/journal/socket", "")
+		}, []string{"the mail log is in the journal"}},
 		"nobody's": {func(m *machine) {
 			if err := os.Remove(m.dir + "/log/mail.log"); err != nil {
 				t.Fatal(err)
 			}
 		}, []string{"no mail log is seen", "postconf -e 'maillog_file = DIR/log/mail.log'", "create 640 root adm"}},
+		"no systemd": {func(m *machine) {
+			if err := os.RemoveAll(m.dir + "/run/systemd"); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"systemd does not run here", "install -d -o nobody -m 711 DIR/run/sendgate; setpriv --reuid nobody "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, "", "")
@@ -304,7 +316,7 @@ func TestObstacles(t *testing.T) {
 			p := m.plan(c.mode)
 			has(t, p.Text("en"), c.want)
 			before := m.tree()
-			if err := Apply(t.Context(), p, m.tools); err == nil || !strings.Contains(err.Error(), "first see to what stands in the way") {
+			if err := Apply(t.Context(), p, m.tools); err == nil || !strings.Contains(err.Error(), "first see to what stands in the way") || !strings.Contains(Words(err, "zh"), "未执行任何操作：请先解决上述阻碍") {
 				t.Error(err)
 			}
 			if m.tree() != before {
@@ -320,7 +332,7 @@ func TestObstacles(t *testing.T) {
 	f.mta.Values["mail_version"] = "3.4.14"
 	has(t, f.Propose(Milter).Text("en"), "Postfix 3.4.14 is too old")
 	m.place.Postconf = "/usr/sbin/none"
-	if _, err := Look(t.Context(), m.place, m.configured, m.tools); err == nil || !strings.Contains(err.Error(), "is Postfix installed?") {
+	if _, err := Look(t.Context(), m.place, m.configured, m.tools); err == nil || !strings.Contains(err.Error(), "is Postfix installed?") || !strings.Contains(Words(err, "zh"), "Postfix 是否已安装") {
 		t.Error(err)
 	}
 }
@@ -407,7 +419,7 @@ func TestFailurePutsBack(t *testing.T) {
 			p := m.plan(Milter)
 			m.fails = strings.ReplaceAll(command, "DIR", m.dir)
 			err := Apply(t.Context(), p, m.tools)
-			if err == nil || !strings.HasPrefix(err.Error(), "everything was put back as it was: ") || !strings.Contains(err.Error(), "it fails") {
+			if err == nil || !strings.HasPrefix(err.Error(), "everything was put back as it was: ") || !strings.Contains(err.Error(), "it fails") || !strings.Contains(Words(err, "zh"), "已全部恢复原状：") {
 				t.Error(err)
 			}
 			if now := m.tree(); now != before {
@@ -436,7 +448,7 @@ func TestUndoRefuses(t *testing.T) {
 	applied := m.tree()
 	m.held = 3
 	_, err := Undo(t.Context(), m.place, m.tools, false)
-	if held := new(HeldError); !errors.As(err, &held) || held.Messages != 3 || !strings.Contains(err.Error(), "sendgate drain") {
+	if held := new(HeldError); !errors.As(err, &held) || held.Messages != 3 || !strings.Contains(err.Error(), "sendgate drain") || !strings.Contains(Words(err, "zh"), "未执行任何操作：sendgate 仍暂存 3 封邮件") {
 		t.Error(err)
 	}
 	if m.tree() != applied {
@@ -448,7 +460,7 @@ func TestUndoRefuses(t *testing.T) {
 	m.held = 0
 
 	apply()
-	if err := Apply(t.Context(), m.plan(Relay), m.tools); err == nil || !strings.Contains(err.Error(), "setup was applied before") {
+	if err := Apply(t.Context(), m.plan(Relay), m.tools); err == nil || !strings.Contains(err.Error(), "setup was applied before") || !strings.Contains(Words(err, "zh"), "此前已执行过 setup，之后又有改动") {
 		t.Error(err)
 	}
 	main := m.read("etc/main.cf")
@@ -457,6 +469,7 @@ func TestUndoRefuses(t *testing.T) {
 	if changed := new(ChangedError); !errors.As(err, &changed) || !slices.Equal(changed.Names, []string{m.dir + "/etc/main.cf"}) {
 		t.Fatal(err)
 	}
+	has(t, Words(err, "zh"), "/etc/main.cf 在 setup 之后被改动过", "\n  postfix reload")
 	has(t, err.Error(), "postconf -X 'smtpd_milters'\n", "postconf -MX '127.0.0.1:10025/inet'\n", "postfix reload")
 	m.write("etc/main.cf", main)
 	m.write("sendgate/sendgate.yaml", "edited: yes\n")
@@ -481,7 +494,7 @@ func TestUndoRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.configured = Configured{}
-	if err := Apply(t.Context(), m.plan(Relay), m.tools); err == nil || !strings.Contains(err.Error(), "an earlier run was cut off") {
+	if err := Apply(t.Context(), m.plan(Relay), m.tools); err == nil || !strings.Contains(err.Error(), "an earlier run was cut off") || !strings.Contains(Words(err, "zh"), "上一次运行被中断") {
 		t.Error(err)
 	}
 	if _, err := Undo(t.Context(), m.place, m.tools, false); err != nil || m.tree() != before {
@@ -490,13 +503,13 @@ func TestUndoRefuses(t *testing.T) {
 	if err := os.Mkdir(m.place.copies(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := Apply(t.Context(), m.plan(Milter), m.tools); err == nil || !strings.Contains(err.Error(), "is another setup running?") {
+	if err := Apply(t.Context(), m.plan(Milter), m.tools); err == nil || !strings.Contains(err.Error(), "is another setup running?") || !strings.Contains(Words(err, "zh"), "是否有另一个 setup 正在运行") {
 		t.Error(err)
 	}
 	if err := os.WriteFile(filepath.Join(m.place.copies(), recordName), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Undo(t.Context(), m.place, m.tools, false); err == nil || !strings.Contains(err.Error(), "record.json is damaged") {
+	if _, err := Undo(t.Context(), m.place, m.tools, false); err == nil || !strings.Contains(err.Error(), "record.json is damaged") || !strings.Contains(Words(err, "zh"), "已损坏；同一目录下的副本是 main.cf 与 master.cf 的原件") {
 		t.Error(err)
 	}
 }
@@ -515,7 +528,7 @@ func TestMailArrivesMeanwhile(t *testing.T) {
 		return looks - 1, nil
 	}
 	_, err := Undo(t.Context(), m.place, m.tools, false)
-	if err == nil || !strings.Contains(err.Error(), "the units go on until its mail has gone") || slices.ContainsFunc(m.ran, func(s string) bool { return strings.Contains(s, "disable") }) {
+	if err == nil || !strings.Contains(err.Error(), "the units go on until its mail has gone") || !strings.Contains(Words(err, "zh"), "服务单元会继续运行，直到其中的邮件全部发出；之后请再次运行：未执行任何操作：sendgate 仍暂存 1 封邮件") || slices.ContainsFunc(m.ran, func(s string) bool { return strings.Contains(s, "disable") }) {
 		t.Errorf("%v, %q", err, m.ran)
 	}
 	m.tools.Held = func(context.Context) (int, error) { return 0, errors.New("it does not run") }

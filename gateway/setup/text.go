@@ -3,31 +3,15 @@ package setup
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
+	"github.com/sendgate/sendgate/gateway/postconf"
 	"github.com/sendgate/sendgate/policy"
 )
 
 // say makes a text with values, which may be foreign.
 func say(en, zh string, values ...any) policy.Label {
-	return policy.Label{EN: clean(fmt.Sprintf(en, values...)), ZH: clean(fmt.Sprintf(zh, values...))}
+	return policy.Label{EN: postconf.Shown(fmt.Sprintf(en, values...)), ZH: postconf.Shown(fmt.Sprintf(zh, values...))}
 }
-
-// clean keeps foreign text on one line, and from steering a terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return ' '
-		}
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-// quoted is a word for a shell.
-func quoted(s string) string { return "'" + strings.ReplaceAll(clean(s), "'", `'\''`) + "'" }
 
 // headings of the plan.
 var (
@@ -58,7 +42,7 @@ func (p *Plan) Text(lang string) string {
 		if f.shown() == "" {
 			continue // a log
 		}
-		fmt.Fprintf(&b, "%s %s:\n\n%s\n", headConfig.In(lang), clean(f.Path), indented(f.shown()))
+		fmt.Fprintf(&b, "%s %s:\n\n%s\n", headConfig.In(lang), postconf.Shown(f.Path), indented(f.shown()))
 	}
 	list(&b, lang, headNotes, p.Notes)
 	list(&b, lang, headNext, p.next())

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/sendgate/sendgate/gateway/postconf"
 )
 
 // Programs of the system.
@@ -67,10 +69,10 @@ func Run(ctx context.Context, program string, args ...string) (string, error) {
 	err := c.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return "", fmt.Errorf("%s: %s", filepath.Base(program)+" "+strings.Join(args, " "), clean(strings.Join(strings.Fields(messages.String()+" "+out.String()), " ")))
+		return "", fmt.Errorf("%s: %s", filepath.Base(program)+" "+strings.Join(args, " "), postconf.Shown(strings.Join(strings.Fields(messages.String()+" "+out.String()), " ")))
 	}
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		return "", fmt.Errorf("run %s: %w", program, err)
+		return "", NewFault("run %s: %s", "运行 %s：%s", program, err)
 	}
 	return out.String(), nil
 }

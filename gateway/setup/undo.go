@@ -15,9 +15,17 @@ import (
 // A HeldError refuses to take sendgate away while it holds mail.
 type HeldError struct{ Messages int }
 
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("nothing was done: sendgate holds %d messages, which nobody else would let go; "+
-		"\"sendgate drain\" lets them go, and --leave-held undoes all the same", e.Messages)
+func (e *HeldError) Error() string { return e.in("en") }
+
+func (e *HeldError) in(lang string) string {
+	what := policy.Label{EN: fmt.Sprintf("%d messages, which nobody else would let go; \"sendgate drain\" lets them go", e.Messages)}
+	if e.Messages == 1 {
+		what.EN = "1 message, which nobody else would let go; \"sendgate drain\" lets it go"
+	}
+	return policy.Label{
+		EN: "nothing was done: sendgate holds " + what.EN + ", and --leave-held undoes all the same",
+		ZH: fmt.Sprintf("未执行任何操作：sendgate 仍暂存 %d 封邮件，撤除后无人放行；“sendgate drain” 可将其放行，加 --leave-held 则仍然撤除", e.Messages),
+	}.In(lang)
 }
 
 // A ChangedError refuses to overwrite what somebody has changed since.
@@ -26,9 +34,13 @@ type ChangedError struct {
 	Commands []string // by which a person takes our lines out
 }
 
-func (e *ChangedError) Error() string {
-	return fmt.Sprintf("nothing was done: %s was changed since setup. These commands take its lines out, then remove %s:\n  %s",
-		strings.Join(e.Names, ", "), "the directory before-setup", strings.Join(e.Commands, "\n  "))
+func (e *ChangedError) Error() string { return e.in("en") }
+
+func (e *ChangedError) in(lang string) string {
+	return fmt.Sprintf(policy.Label{
+		EN: "nothing was done: %s was changed since setup. These commands take its lines out, then remove the directory before-setup:\n  %s",
+		ZH: "未执行任何操作：%s 在 setup 之后被改动过。以下命令可移除其中由 sendgate 添加的行，之后请删除目录 before-setup：\n  %s",
+	}.In(lang), strings.Join(e.Names, ", "), strings.Join(e.Commands, "\n  "))
 }
 
 // Undo puts back what was there before Apply. What it says is for people. With leaveHeld it does so
@@ -78,11 +90,12 @@ func (r *Record) takeBack(ctx context.Context, place Place, tools Tools, leaveHe
 		return err
 	}
 	if err := reload(ctx, place, tools); err != nil {
-		return fmt.Errorf("the files are as they were, but Postfix does not reload: %w", err)
+		return NewFault("the files are as they were, but Postfix does not reload: %s", "文件已恢复原状，但 Postfix 无法重新加载：%s", err)
 	}
 	// Mail may have come in while Postfix still asked.
 	if err := held(ctx, tools, leaveHeld); err != nil {
-		return fmt.Errorf("the files of Postfix are as they were, but the units go on until its mail has gone; then run this again: %w", err)
+		return NewFault("the files of Postfix are as they were, but the units go on until its mail has gone; then run this again: %s",
+			"Postfix 的文件已恢复原状，但服务单元会继续运行，直到其中的邮件全部发出；之后请再次运行：%s", err)
 	}
 	if len(r.Started) > 0 {
 		if _, err := tools.Run(ctx, systemctl, append([]string{"disable", "--now"}, r.Started...)...); err != nil {

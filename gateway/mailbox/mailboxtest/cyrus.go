@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/sendgate/sendgate/gateway/machinetest"
 )
 
 // Cyrus is a running one. Master is one of its proxyservers: it names the user as authzid (RFC 4616). Users
@@ -32,20 +33,20 @@ const (
 // StartCyrus runs a Cyrus until the test ends.
 func StartCyrus(t testing.TB) *Cyrus {
 	t.Helper()
-	need(t, cyrusMaster, cyrusDB, saslPasswd, cyrusIMAP)
-	dir := directory(t)
-	c := &Cyrus{IMAP: addresses(t, 1)[0], Password: write(t, MasterPassword+"\n", dir, "password")}
+	machinetest.Need(t, cyrusMaster, cyrusDB, saslPasswd, cyrusIMAP)
+	dir := machinetest.Directory(t)
+	c := &Cyrus{IMAP: machinetest.Addresses(t, 1)[0], Password: machinetest.Write(t, MasterPassword+"\n", dir, "password")}
 	for _, sub := range []string{"conf", "spool"} {
 		must(t, os.Mkdir(filepath.Join(dir, sub), 0o755))
 	}
-	conf := write(t, fmt.Sprintf(cyrusConf, dir), dir, "imapd.conf")
-	write(t, fmt.Sprintf(cyrusServices, conf, cyrusDB, cyrusIMAP, c.IMAP), dir, "cyrus.conf")
+	conf := machinetest.Write(t, fmt.Sprintf(cyrusConf, dir), dir, "imapd.conf")
+	machinetest.Write(t, fmt.Sprintf(cyrusServices, conf, cyrusDB, cyrusIMAP, c.IMAP), dir, "cyrus.conf")
 	for name, password := range map[string]string{Master: MasterPassword, "cyrus": "adminpw"} {
 		run(t, password, saslPasswd, "-p", "-c", "-f", filepath.Join(dir, "sasldb2"), "-u", "corp.test", name)
 	}
 	own(t, dir, "cyrus")
 	spawn(t, cyrusMaster, "-C", conf, "-M", filepath.Join(dir, "cyrus.conf"), "-p", filepath.Join(dir, "pid"))
-	Eventually(t, "Cyrus answers", func() bool { return answers(c.IMAP) })
+	machinetest.Eventually(t, "Cyrus answers", func() bool { return answers(c.IMAP) })
 	admin, err := imapclient.DialInsecure(c.IMAP, nil)
 	must(t, err)
 	t.Cleanup(func() { _ = admin.Close() })

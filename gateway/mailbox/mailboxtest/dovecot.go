@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/sendgate/sendgate/gateway/machinetest"
 )
 
 // Dovecot is a running one. Master logs in as user*master, or names the user as authzid.
@@ -30,14 +31,14 @@ const dovecotBin = "/usr/sbin/dovecot"
 // is not listed.
 func StartDovecot(t testing.TB) *Dovecot {
 	t.Helper()
-	need(t, dovecotBin, "/usr/lib/dovecot/imap")
+	machinetest.Need(t, dovecotBin, "/usr/lib/dovecot/imap")
 	if version, _ := exec.Command(dovecotBin, "--version").Output(); !strings.HasPrefix(string(version), "2.3.") {
-		lack(t, "the tests write the configuration of Dovecot 2.3, not of %s", version)
+		machinetest.Lack(t, "the tests write the configuration of Dovecot 2.3, not of %s", version)
 	}
-	dir, free := directory(t), addresses(t, 3)
+	dir, free := machinetest.Directory(t), machinetest.Addresses(t, 3)
 	d := &Dovecot{
 		IMAP: free[0], TLS: free[1], HTTP: "http://" + free[2] + "/doveadm/v1", dir: dir,
-		Key: write(t, "doveadm-key\n", dir, "key"), Password: write(t, MasterPassword+"\n", dir, "password"),
+		Key: machinetest.Write(t, "doveadm-key\n", dir, "key"), Password: machinetest.Write(t, MasterPassword+"\n", dir, "password"),
 	}
 	for _, sub := range []string{"run", "mail"} {
 		must(t, os.Mkdir(filepath.Join(dir, sub), 0o755))
@@ -47,16 +48,16 @@ func StartDovecot(t testing.TB) *Dovecot {
 	for i := range Users {
 		fmt.Fprintf(&users, "u%d@corp.test:{PLAIN}%s:65534:65534\n", i, Password)
 	}
-	write(t, users.String(), dir, "users")
+	machinetest.Write(t, users.String(), dir, "users")
 	d.CA = certificate(t, dir)
-	spawn(t, dovecotBin, "-F", "-c", write(t, d.config(), dir, "dovecot.conf"))
+	spawn(t, dovecotBin, "-F", "-c", machinetest.Write(t, d.config(), dir, "dovecot.conf"))
 	t.Cleanup(func() {
 		if t.Failed() {
 			log, _ := os.ReadFile(filepath.Join(dir, "dovecot.log"))
 			t.Logf("dovecot.log, its end:\n%s", log[max(0, len(log)-4_000):])
 		}
 	})
-	Eventually(t, "Dovecot answers", func() bool { return answers(d.IMAP) })
+	machinetest.Eventually(t, "Dovecot answers", func() bool { return answers(d.IMAP) })
 	return d
 }
 
@@ -161,5 +162,5 @@ service doveadm {
   }
 }
 doveadm_api_key = doveadm-key
-`, d.dir, MasterPassword, Master, port(d.IMAP), port(d.TLS), port(strings.TrimSuffix(strings.TrimPrefix(d.HTTP, "http://"), "/doveadm/v1")))
+`, d.dir, MasterPassword, Master, machinetest.Port(d.IMAP), machinetest.Port(d.TLS), machinetest.Port(strings.TrimSuffix(strings.TrimPrefix(d.HTTP, "http://"), "/doveadm/v1")))
 }

@@ -2,16 +2,14 @@ package mailboxtest
 
 import (
 	"bytes"
-	"fmt"
-	"math/rand/v2"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sendgate/sendgate/gateway/machinetest"
 )
 
 // Users is how many mailboxes a server has.
@@ -25,51 +23,6 @@ const (
 	Master         = "master"
 	MasterPassword = "masterpw"
 )
-
-// patience is long because the race detector and other tests may share two processors with a test.
-const patience = 60 * time.Second
-
-// lack skips a test that cannot be run here, or fails it where it has to be.
-func lack(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("SENDGATE_E2E") == "require" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
-func need(t testing.TB, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := os.Stat(p); err != nil {
-			lack(t, "%s is not installed: see contrib/test", p)
-		}
-	}
-	if os.Geteuid() != 0 {
-		lack(t, "the mail server starts only as root")
-	}
-}
-
-// directory makes a private directory that a server's own user may pass through.
-func directory(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "sendgate-mailbox-")
-	must(t, err)
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("remove %s: %v", dir, err)
-		}
-	})
-	must(t, os.Chmod(dir, 0o755))
-	return dir
-}
-
-func write(t testing.TB, text string, path ...string) string {
-	t.Helper()
-	name := filepath.Join(path...)
-	must(t, os.WriteFile(name, []byte(text), 0o644))
-	return name
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -88,28 +41,6 @@ func run(t testing.TB, stdin, name string, args ...string) {
 	}
 }
 
-// addresses finds free ports below the range from which the kernel serves those who ask for port 0
-// (ip(7)), so that nobody else gets them before the server starts.
-func addresses(t testing.TB, n int) []string {
-	t.Helper()
-	var all []string
-	for tries := 0; len(all) < n; tries++ {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if err != nil && tries < 100 {
-			continue
-		}
-		must(t, err)
-		defer l.Close()
-		all = append(all, l.Addr().String())
-	}
-	return all
-}
-
-func port(address string) string {
-	_, p, _ := net.SplitHostPort(address)
-	return p
-}
-
 // spawn runs a server in the foreground until the test ends. It is told to end, and so is what it started.
 func spawn(t testing.TB, name string, args ...string) {
 	t.Helper()
@@ -124,7 +55,7 @@ func spawn(t testing.TB, name string, args ...string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-done:
-		case <-time.After(patience):
+		case <-time.After(machinetest.Patience):
 			t.Errorf("%s does not end", name)
 		}
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left
@@ -133,18 +64,6 @@ func spawn(t testing.TB, name string, args ...string) {
 			t.Logf("%s:\n%s", name, output.String())
 		}
 	})
-}
-
-// Eventually waits until the condition holds; the text says what was waited for.
-func Eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); !condition(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("waited %s in vain: %s", patience, what)
-		}
-	}
 }
 
 func answers(address string) bool {
