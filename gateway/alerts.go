@@ -74,6 +74,7 @@ func alertSettings(cfg *Config) alert.Settings {
 	n := &cfg.Notices
 	return alert.Settings{
 		Admins: n.Addresses(), Hooks: len(n.Webhooks) > 0, Senders: n.Senders, Quiet: n.Quiet, CloseAfter: n.CloseAfter, HourlyMax: n.HourlyMax,
+		Dashboard: dashboardURL(cfg),
 	}
 }
 

@@ -87,6 +87,7 @@ func layer(path string) int {
 		return 2
 	case rel == "gateway/shell", // the listener around both protocol libraries
 		rel == "gateway/postconf",                                            // how doctor and setup read a Postfix
+		rel == "gateway/machinetest",                                         // what tests need of their machine
 		rel == "gateway/mailbox", strings.HasPrefix(rel, "gateway/mailbox/"): // what recall acts on
 		return 3
 	case strings.HasPrefix(rel, "gateway/"):

@@ -115,12 +115,16 @@ func asksAbout(events []policy.Event, campaign string) bool {
 }
 
 // Decide puts in force what a person says about a campaign, and does it to what waits: approve, allow and
-// slow let it go, cancel takes it back. It gives the number of messages.
+// slow let it go, cancel takes it back, and return tells the senders, too. It gives the number of messages.
 func (c campaignsAPI) Decide(ctx context.Context, id policy.ID, what string, until time.Time, reason, actor string) (int, error) {
 	if _, err := c.Get(id); err != nil {
 		return 0, err
 	}
-	err := c.act(ctx, policy.Event{Kind: policy.CampaignDecided, Actor: actor, Subject: id.String(), Rule: what, Until: until, Reason: reason})
+	rule := what
+	if what == "return" {
+		rule = "cancel"
+	}
+	err := c.act(ctx, policy.Event{Kind: policy.CampaignDecided, Actor: actor, Subject: id.String(), Rule: rule, Until: until, Reason: reason})
 	if err != nil || what == "withdraw" {
 		return 0, err
 	}
@@ -130,9 +134,12 @@ func (c campaignsAPI) Decide(ctx context.Context, id policy.ID, what string, unt
 	}
 	done := 0
 	for _, m := range waiting {
-		if what == "cancel" {
+		switch what {
+		case "cancel":
 			_, err = c.holder.Cancel(ctx, m, nil, reason, actor)
-		} else {
+		case "return":
+			_, _, err = c.holder.Return(ctx, m, nil, reason, actor)
+		default:
 			err = c.holder.Approve(ctx, m, actor)
 		}
 		var gone *web.Refusal

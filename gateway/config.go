@@ -146,7 +146,7 @@ func (c *Config) Validate() error {
 // validateUpstreams wants different names, and exactly one upstream for what no other one names.
 func (c *Config) validateUpstreams(faults *policy.Faults) {
 	if len(c.Upstreams) == 0 {
-		faults.Add("upstreams", nil, "name the mail server behind the gateway")
+		faults.Add("upstreams", nil, "name the mail server behind the gateway; \"sendgate setup\" proposes a configuration for the Postfix of this machine")
 		return
 	}
 	seen, fallback := map[string]bool{}, 0

@@ -73,7 +73,7 @@ func (a hooksAPI) List() []web.Webhook {
 	for i, s := range statuses {
 		all[i] = web.Webhook{
 			Name: s.Name, Host: s.Host, Events: s.Events, Signed: s.Signed, State: s.State, Behind: s.Behind, LagSeconds: int64(s.Lag.Seconds()),
-			Delivered: s.Delivered, LastDelivery: s.LastDelivery, Error: s.Error, ErrorAt: s.ErrorAt, NextTry: s.NextTry,
+			Delivered: s.Delivered, LastDelivery: s.LastDelivery, Error: s.Error, ErrorAt: s.ErrorAt, NextTry: s.NextTry, Retries: s.Retries,
 		}
 	}
 	return all
