@@ -15,15 +15,7 @@ func newAlertsCommand() *cobra.Command {
 	cmd := newClientCommand("alerts", "List what people should know", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) error {
 			query := url.Values{"open": {strconv.FormatBool(!all)}, "limit": {strconv.Itoa(limit)}}
-			var list web.AlertList
-			raw, err := c.get(ctx, "/alerts", query, &list)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printAlerts(list.Alerts)
+			return ask(ctx, c, "/alerts", query, c.printAlerts)
 		})
 	cmd.Flags().BoolVar(&all, "all", false, "also what is over")
 	cmd.Flags().IntVar(&limit, "limit", 100, "so many, at most 1000")
@@ -36,9 +28,9 @@ func newAlertsAckCommand() *cobra.Command {
 		func(ctx context.Context, c *client, args []string) error {
 			for _, id := range args {
 				var a web.Alert
-				raw, err := c.post(ctx, "/alerts/"+url.PathEscape(id)+"/acknowledge", nil, &a)
+				raw, err := c.act(ctx, "/alerts", id, "acknowledge", nil, &a)
 				if err != nil {
-					return fmt.Errorf("acknowledge %s: %w", id, err)
+					return err
 				}
 				if err := c.printActed(raw, c.say("acknowledged", a.ID, a.Title.In(c.lang))); err != nil {
 					return err
@@ -48,16 +40,16 @@ func newAlertsAckCommand() *cobra.Command {
 		})
 }
 
-func (c *client) printAlerts(list []web.Alert) error {
-	if len(list) == 0 {
+func (c *client) printAlerts(list *web.AlertList) error {
+	if len(list.Alerts) == 0 {
 		_, err := fmt.Fprintln(c.out, c.say("no alerts"))
 		return err
 	}
 	var t table
 	t.add(c.headings("id", "severity", "last", "times", "seen by", "what", "text")...)
-	for i := range list {
-		a := &list[i]
-		t.add(a.ID, c.severity(a.Severity), clock(a.Last), strconv.Itoa(a.Count), a.AcknowledgedBy, a.Title.In(c.lang), a.Text.In(c.lang))
+	for i := range list.Alerts {
+		a := &list.Alerts[i]
+		t.add(a.ID, c.named("severity", a.Severity), clock(a.Last), strconv.Itoa(a.Count), a.AcknowledgedBy, a.Title.In(c.lang), a.Text.In(c.lang))
 		if a.Campaign != "" {
 			t.add("", "", "", "", "", "", c.say("look at campaign", a.Campaign))
 		}
@@ -66,12 +58,4 @@ func (c *client) printAlerts(list []web.Alert) error {
 		}
 	}
 	return t.write(c.out)
-}
-
-// severity names how much an alert matters.
-func (c *client) severity(s string) string {
-	if l, ok := words["severity "+s]; ok {
-		return l.In(c.lang)
-	}
-	return s // from a newer server
 }

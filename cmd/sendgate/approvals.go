@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strconv"
 
 	"github.com/sendgate/sendgate/gateway/web"
@@ -14,27 +13,12 @@ func newApprovalsCommand() *cobra.Command {
 	limit, cursor, batch := 0, "", ""
 	cmd := newClientCommand("approvals", "List messages that wait for approval, newest first", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) error {
-			query := url.Values{"limit": {strconv.Itoa(limit)}}
-			if cursor != "" {
-				query.Set("cursor", cursor)
-			}
-			if batch != "" {
-				query.Set("batch", batch)
-			}
-			var list web.ApprovalList
-			raw, err := c.get(ctx, "/approvals", query, &list)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printApprovals(&list)
+			query := listQuery(limit, map[string]string{"cursor": cursor, "batch": batch})
+			return ask(ctx, c, "/approvals", query, c.printApprovals)
 		})
 	cmd.Long = "List messages that wait for approval, newest first. sendgate approve lets them go, sendgate cancel takes them back. " +
 		"What was pulled back together when its sender was suspended is a batch: approvals approve and approvals cancel decide about all of it."
-	cmd.Flags().IntVar(&limit, "limit", 50, "so many messages, at most 1000")
-	cmd.Flags().StringVar(&cursor, "cursor", "", "go on where a page ended")
+	pageFlags(cmd, &limit, &cursor, "messages")
 	cmd.Flags().StringVar(&batch, "batch", "", "only what was pulled back together")
 	cmd.AddCommand(newBatchApproveCommand(), newBatchCancelCommand())
 	return cmd
@@ -48,24 +32,28 @@ func newBatchApproveCommand() *cobra.Command {
 }
 
 func newBatchCancelCommand() *cobra.Command {
-	var body web.PulledBackCancel
+	var body web.BatchCancel
 	cmd := newClientCommand("cancel BATCH --reason TEXT", "Take all back that was pulled back together", cobra.ExactArgs(1),
 		func(ctx context.Context, c *client, args []string) error {
 			return c.decideBatch(ctx, args[0], "cancel", &body)
 		})
-	cmd.Flags().StringVar(&body.Reason, "reason", "", "why; it is kept with the messages")
+	cmd.Flags().StringVar(&body.Reason, "reason", "", "why; it is kept with the messages, and with --bounce the senders read it")
+	cmd.Flags().BoolVar(&body.Bounce, "bounce", false, "tell each sender, by a bounce, that an administrator stopped the message and why; needs --reason")
 	return cmd
 }
 
 // decideBatch decides about all messages of a batch. It fails when that did not work for one of them.
 func (c *client) decideBatch(ctx context.Context, batch, verb string, body any) error {
 	var result web.BatchResult
-	raw, err := c.post(ctx, "/approvals/"+url.PathEscape(batch)+"/"+verb, body, &result)
+	raw, err := c.act(ctx, "/approvals", batch, verb, body, &result)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", verb, batch, err)
+		return err
 	}
 	if err := c.printActed(raw, c.say("batch "+verb, batch, result.Done)); err != nil {
 		return err
+	}
+	if b, ok := body.(*web.BatchCancel); ok && b.Bounce && !c.json {
+		fmt.Fprintln(c.out, c.say("told by bounces", result.Told))
 	}
 	for i := range result.Results {
 		if r := &result.Results[i]; !r.Done {
@@ -76,19 +64,7 @@ func (c *client) decideBatch(ctx context.Context, batch, verb string, body any) 
 }
 
 func newApproveCommand() *cobra.Command {
-	return newClientCommand("approve ID...", "Let messages go that wait for approval", cobra.MinimumNArgs(1),
-		func(ctx context.Context, c *client, args []string) error {
-			for _, arg := range args {
-				m, raw, err := c.act(ctx, arg, "approve", nil)
-				if err != nil {
-					return err
-				}
-				if err := c.printActed(raw, c.say("approved", m.ID, m.Label.In(c.lang))); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	return newMessagesActCommand("approve ID...", "Let messages go that wait for approval", "approved")
 }
 
 func (c *client) printApprovals(list *web.ApprovalList) error {
@@ -109,19 +85,11 @@ func (c *client) printApprovals(list *web.ApprovalList) error {
 		}
 		t.addLines([]string{
 			a.ID, cut(c.sender(a.From), addressCells), strconv.Itoa(a.Recipients), cut(a.Subject, subjectCells),
-			clock(a.Expires), c.expiry(a.OnExpiry),
+			clock(a.Expires), c.named("expiry", a.OnExpiry),
 		}, why)
 	}
 	if err := t.write(c.out); err != nil {
 		return err
 	}
 	return c.printNext(list.Next)
-}
-
-// expiry names what becomes of a message that nobody approves.
-func (c *client) expiry(s string) string {
-	if l, ok := words["expiry "+s]; ok {
-		return l.In(c.lang)
-	}
-	return s // from a newer server
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strconv"
 
 	"github.com/sendgate/sendgate/gateway/web"
@@ -15,30 +14,16 @@ import (
 var errAuditBroken = errors.New("the audit log is not whole")
 
 func newAuditCommand() *cobra.Command {
-	filters := url.Values{}
 	var actor, act, object string
 	var limit int
 	var before uint64
 	cmd := newClientCommand("audit", "List what people and programs did to sendgate, newest first", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) error {
-			for key, value := range map[string]string{"actor": actor, "act": act, "object": object} {
-				if value != "" {
-					filters.Set(key, value)
-				}
-			}
+			query := listQuery(limit, map[string]string{"actor": actor, "act": act, "object": object})
 			if before > 0 {
-				filters.Set("before", strconv.FormatUint(before, 10))
+				query.Set("before", strconv.FormatUint(before, 10))
 			}
-			filters.Set("limit", strconv.Itoa(limit))
-			var list web.AuditList
-			raw, err := c.get(ctx, "/audit", filters, &list)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printAudit(&list)
+			return ask(ctx, c, "/audit", query, c.printAudit)
 		})
 	cmd.Flags().StringVar(&actor, "actor", "", "a part of who did it")
 	cmd.Flags().StringVar(&act, "act", "", "the act, such as recall")

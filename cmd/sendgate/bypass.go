@@ -32,7 +32,7 @@ func newBypassCommand() *cobra.Command {
 			}
 			var b web.Bypass
 			raw, err := c.post(ctx, "/bypass", &body, &b)
-			return c.toldBypass(raw, &b, err)
+			return answer(c, raw, &b, err, c.printBypass)
 		})
 	cmd.Long = "Let all mail pass for a while. New mail is not held, paced, put up for approval or refused by rules; they go on\n" +
 		"counting and say in \"sendgate explain ID\" what they would have done. What waits for a limit goes, too; what is held\n" +
@@ -45,9 +45,7 @@ func newBypassCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&end, "end", false, "put the rules in force again")
 	d.flags(cmd)
 	cmd.AddCommand(newClientCommand("status", "Say whether the rules are bypassed", cobra.NoArgs, func(ctx context.Context, c *client, _ []string) error {
-		var b web.Bypass
-		raw, err := c.get(ctx, "/bypass", nil, &b)
-		return c.toldBypass(raw, &b, err)
+		return ask(ctx, c, "/bypass", nil, c.printBypass)
 	}))
 	return cmd
 }
@@ -59,17 +57,10 @@ func (c *client) endBypass(ctx context.Context, reason string) error {
 	}
 	var b web.Bypass
 	raw, err := c.exchange(ctx, http.MethodDelete, path, nil, &b)
-	return c.toldBypass(raw, &b, err)
+	return answer(c, raw, &b, err, c.printBypass)
 }
 
-// toldBypass prints an answer about the switch.
-func (c *client) toldBypass(raw []byte, b *web.Bypass, err error) error {
-	if err != nil {
-		return err
-	}
-	if c.json {
-		return c.printJSON(raw)
-	}
+func (c *client) printBypass(b *web.Bypass) error {
 	text := policy.Label{EN: "the rules apply", ZH: "规则正常生效"}
 	if b.On {
 		left := time.Until(b.Until).Round(time.Second)
@@ -82,6 +73,6 @@ func (c *client) toldBypass(raw []byte, b *web.Bypass, err error) error {
 			text.ZH += "；被暂停的账号也可发送"
 		}
 	}
-	_, err = fmt.Fprintln(c.out, clean(text.In(c.lang)))
+	_, err := fmt.Fprintln(c.out, clean(text.In(c.lang)))
 	return err
 }

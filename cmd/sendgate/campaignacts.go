@@ -14,7 +14,10 @@ func newCampaignsApproveCommand() *cobra.Command {
 }
 
 func newCampaignsCancelCommand() *cobra.Command {
-	cmd := newCampaignReasonCommand("cancel ID --reason TEXT", "Stop a campaign, and take back all that waits of it", "campaign canceled")
+	var body web.CampaignCancel
+	cmd := newCampaignCommand("cancel ID --reason TEXT", "Stop a campaign, and take back all that waits of it", "campaign canceled", func() (any, error) { return &body, nil })
+	cmd.Flags().StringVar(&body.Reason, "reason", "", whyFlag)
+	cmd.Flags().BoolVar(&body.Bounce, "bounce", false, "tell each sender, by a bounce, that an administrator stopped the message and why; needs --reason")
 	cmd.Long = "Stop a campaign: take back all that waits of it. More of the same text is stopped, too, whoever sends it."
 	return cmd
 }
@@ -50,29 +53,18 @@ func newCampaignsAllowCommand() *cobra.Command {
 	return cmd
 }
 
-// newCampaignCommand makes a command that decides about one campaign; its name is the verb of the API.
+// newCampaignCommand makes a command that decides about one campaign.
 func newCampaignCommand(use, short, done string, request func() (any, error)) *cobra.Command {
-	var cmd *cobra.Command
-	cmd = newClientCommand(use, short, cobra.ExactArgs(1),
-		func(ctx context.Context, c *client, args []string) error {
-			body, err := request()
-			if err != nil {
-				return err
-			}
-			id, err := c.resolveCampaign(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			var v web.CampaignResult
-			raw, err := c.post(ctx, "/campaigns/"+url.PathEscape(id)+"/"+cmd.Name(), body, &v)
-			if err != nil {
-				return fmt.Errorf("%s %s: %w", cmd.Name(), args[0], err)
-			}
-			line := c.say(done, v.Campaign.ID, v.Messages)
-			if d := v.Campaign.Decision; d != nil && !d.Until.IsZero() {
-				line += " (" + c.say("until", clock(d.Until)) + ")"
-			}
-			return c.printActed(raw, line)
-		})
-	return cmd
+	where := func(ctx context.Context, c *client, part string) (string, error) {
+		id, err := c.resolveCampaign(ctx, part)
+		return "/campaigns/" + url.PathEscape(id), err
+	}
+	return newActCommand(use, short, where, request, func(c *client, v *web.CampaignResult) error {
+		line := c.say(done, v.Campaign.ID, v.Messages)
+		if d := v.Campaign.Decision; d != nil && !d.Until.IsZero() {
+			line += " (" + c.say("until", clock(d.Until)) + ")"
+		}
+		_, err := fmt.Fprintln(c.out, clean(line))
+		return err
+	})
 }

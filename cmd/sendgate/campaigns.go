@@ -20,15 +20,7 @@ func newCampaignsCommand() *cobra.Command {
 			if len(args) == 1 {
 				return c.showCampaign(ctx, args[0])
 			}
-			var list web.CampaignList
-			raw, err := c.get(ctx, "/campaigns", url.Values{"min": {strconv.Itoa(least)}, "limit": {strconv.Itoa(limit)}}, &list)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printCampaigns(&list)
+			return ask(ctx, c, "/campaigns", url.Values{"min": {strconv.Itoa(least)}, "limit": {strconv.Itoa(limit)}}, c.printCampaigns)
 		})
 	cmd.Long = "List messages that say nearly the same, as campaigns, the latest first; or show one with how its messages differ.\n" +
 		"The commands below decide about a campaign as a whole, with all that waits of it."
@@ -43,15 +35,7 @@ func (c *client) showCampaign(ctx context.Context, part string) error {
 	if err != nil {
 		return err
 	}
-	var v web.CampaignDetail
-	raw, err := c.get(ctx, "/campaigns/"+url.PathEscape(id), nil, &v)
-	if err != nil {
-		return err
-	}
-	if c.json {
-		return c.printJSON(raw)
-	}
-	return c.printCampaign(&v)
+	return ask(ctx, c, "/campaigns/"+url.PathEscape(id), nil, c.printCampaign)
 }
 
 // resolveCampaign gives the whole id of a campaign of which at least six characters are given.
@@ -134,14 +118,7 @@ func (c *client) printCampaign(v *web.CampaignDetail) error {
 		head.add(c.say("since"), clock(d.At))
 	}
 	head.add(c.say("waiting"), strconv.Itoa(v.Waiting))
-	parts := []*table{&head}
-	if len(v.Senders) > 0 {
-		parts = append(parts, c.campaignSenders(v.Senders))
-	}
-	if len(v.Hours) > 0 {
-		parts = append(parts, c.campaignHours(v.Hours))
-	}
-	if err := c.writeParts(parts); err != nil {
+	if err := c.writeParts(&head, c.campaignSenders(v.Senders), c.campaignHours(v.Hours)); err != nil {
 		return err
 	}
 	for i := range v.Samples {

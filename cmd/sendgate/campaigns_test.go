@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,7 +65,7 @@ func newCampaignAPI(t *testing.T) *fakeAPI {
 }
 
 func TestCampaignsInBothLanguages(t *testing.T) {
-	for name, args := range map[string][]string{
+	inBothLanguages(t, newCampaignAPI, map[string][]string{
 		"campaigns":         {"campaigns"},
 		"campaign":          {"campaigns", first},
 		"campaign-allowed":  {"campaigns", second},
@@ -75,28 +74,12 @@ func TestCampaignsInBothLanguages(t *testing.T) {
 		"campaign-slow":     {"campaigns", "slow", first},
 		"campaign-allow":    {"campaigns", "allow", first, "--for", "30d", "--reason", "newsletter"},
 		"campaign-withdraw": {"campaigns", "withdraw", first},
-	} {
-		for _, lang := range []string{"en", "zh"} {
-			t.Run(name+"."+lang, func(t *testing.T) {
-				out, errs, err := newCampaignAPI(t).sendgate(t, append(args, "--lang", lang)...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if strings.Contains(out+errs, "\x1b") {
-					t.Error("an escape reaches the terminal")
-				}
-				golden(t, name+"."+lang, out+errs)
-			})
-		}
-	}
+	})
 }
 
 func TestWhatTheCampaignCommandsAskFor(t *testing.T) {
 	const list, path = "GET /api/v1/campaigns?limit=1000&min=1", "POST /api/v1/campaigns/" + first + "/"
-	for name, tt := range map[string]struct {
-		args []string
-		want []string
-	}{
+	asks{
 		"list":             {[]string{"campaigns"}, []string{"GET /api/v1/campaigns?limit=50&min=2"}},
 		"list more":        {[]string{"campaigns", "--min", "1", "--limit", "5"}, []string{"GET /api/v1/campaigns?limit=5&min=1"}},
 		"one":              {[]string{"campaigns", first, "--token", "demo"}, []string{"GET /api/v1/campaigns/" + first + " as Bearer demo"}},
@@ -108,30 +91,17 @@ func TestWhatTheCampaignCommandsAskFor(t *testing.T) {
 		"withdraw":         {[]string{"campaigns", "withdraw", first}, []string{path + `withdraw {"reason":""}`}},
 		"allow for":        {[]string{"campaigns", "allow", first, "--for", "30d", "--reason", "x"}, []string{path + `allow {"for":"30d","reason":"x"}`}},
 		"allow until then": {[]string{"campaigns", "allow", first, "--until", "2026-12-01T00:00:00+08:00", "--reason", "x"}, []string{path + `allow {"until":"2026-12-01T00:00:00+08:00","reason":"x"}`}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newCampaignAPI(t)
-			f.answer["GET /api/v1/campaigns"] = web.CampaignList{Campaigns: []web.Campaign{mailing, letter}}
-			if _, _, err := f.sendgate(t, tt.args...); err != nil || !slices.Equal(f.asked, tt.want) {
-				t.Errorf("asked %q (%v), want %q", f.asked, err, tt.want)
-			}
-		})
-	}
+	}.check(t, func(t *testing.T) *fakeAPI {
+		f := newCampaignAPI(t)
+		f.answer["GET /api/v1/campaigns"] = web.CampaignList{Campaigns: []web.Campaign{mailing, letter}}
+		return f
+	})
 }
 
 func TestCampaignJSONIsTheAnswerAsItCame(t *testing.T) {
-	for _, args := range [][]string{
+	asItCame(t, newCampaignAPI, [][]string{
 		{"campaigns"}, {"campaigns", first}, {"campaigns", "approve", first}, {"campaigns", "allow", first, "--for", "30d", "--reason", "x"},
-	} {
-		f := newCampaignAPI(t)
-		for k := range f.answer {
-			f.answer[k] = `{"newer":"field"}` + "\n"
-		}
-		out, errs, err := f.sendgate(t, append(args, "--json")...)
-		if err != nil || out != `{"newer":"field"}`+"\n" || errs != "" {
-			t.Errorf("%v: %q %q %v", args, out, errs, err)
-		}
-	}
+	})
 }
 
 func TestNoCampaigns(t *testing.T) {

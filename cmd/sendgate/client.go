@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -231,6 +232,9 @@ func (c *client) unreachable(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("cannot ask sendgate at %s (only root may: name --server with a token otherwise): %w", c.where, err)
+	}
 	return fmt.Errorf("cannot ask sendgate at %s (is it running? see --server and --socket): %w", c.where, err)
 }
 
@@ -250,12 +254,6 @@ func (c *client) refusal(resp *http.Response) error {
 
 // A refusedError is a problem that the server answered with.
 type refusedError struct{ error }
-
-// printJSON prints an answer as it came.
-func (c *client) printJSON(raw []byte) error {
-	_, err := c.out.Write(raw)
-	return err
-}
 
 // resolve gives the whole id of a message of which at least six characters are given, its last or
 // its first ones. It looks among the newest thousand.

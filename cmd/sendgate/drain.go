@@ -26,16 +26,10 @@ func newDrainCommand() *cobra.Command {
 			var d web.Drain
 			if stop {
 				raw, err := c.exchange(ctx, http.MethodDelete, "/drain", nil, &d)
-				return c.toldDrain(raw, &d, err)
+				return answer(c, raw, &d, err, c.printWholeDrain)
 			}
 			raw, err := c.post(ctx, "/drain", &body, &d)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.watchDrain(ctx, &d)
+			return answer(c, raw, &d, err, func(d *web.Drain) error { return c.watchDrain(ctx, d) })
 		})
 	cmd.Long = "Empty the gateway. From now on clients read 421 4.3.2 and come again later; what is held goes at once, what failed\n" +
 		"before is tried at once. When nothing is left the listeners close and the process ends with exit code 0, so that\n" +
@@ -46,21 +40,13 @@ func newDrainCommand() *cobra.Command {
 	cmd.Flags().StringVar(&body.Timeout, "timeout", "", "end with whatever is left after so long, as 30m (default 1h)")
 	cmd.Flags().BoolVar(&stop, "stop", false, "take mail again")
 	cmd.AddCommand(newClientCommand("status", "Say how far the gateway is emptied", cobra.NoArgs, func(ctx context.Context, c *client, _ []string) error {
-		var d web.Drain
-		raw, err := c.get(ctx, "/drain", nil, &d)
-		return c.toldDrain(raw, &d, err)
+		return ask(ctx, c, "/drain", nil, c.printWholeDrain)
 	}))
 	return cmd
 }
 
-// toldDrain prints one answer.
-func (c *client) toldDrain(raw []byte, d *web.Drain, err error) error {
-	if err != nil {
-		return err
-	}
-	if c.json {
-		return c.printJSON(raw)
-	}
+// printWholeDrain prints how far a drain is, and what stays.
+func (c *client) printWholeDrain(d *web.Drain) error {
 	if err := c.printDrain(d); err != nil {
 		return err
 	}

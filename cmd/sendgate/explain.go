@@ -16,15 +16,7 @@ func newExplainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var v web.Explanation
-			raw, err := c.get(ctx, "/messages/"+id+"/explain", nil, &v)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printExplanation(&v)
+			return ask(ctx, c, "/messages/"+id+"/explain", nil, c.printExplanation)
 		})
 }
 
@@ -80,7 +72,7 @@ func (c *client) sourceOf(f *web.Finding) string {
 	if f.Kind == "anomaly" {
 		return ""
 	}
-	return c.source(f.Source)
+	return c.named("source", f.Source)
 }
 
 // number shows what a rule counts; a rule that counts nothing has none.
@@ -93,7 +85,7 @@ func number(n int64, u web.UnitName) string {
 
 // verdict is what a rule said, in a word or two.
 func (c *client) verdict(f *web.Finding) string {
-	action := c.action(string(f.Action))
+	action := c.named("action", string(f.Action))
 	switch {
 	case f.Exceeded && f.Shadow:
 		return c.say("would", action)
@@ -109,12 +101,4 @@ func (c *client) verdict(f *web.Finding) string {
 		return c.say("passes")
 	}
 	return c.say("fits")
-}
-
-// action names what a rule does.
-func (c *client) action(a string) string {
-	if l, ok := words["action "+a]; ok {
-		return l.In(c.lang)
-	}
-	return a // none, or from a newer server
 }

@@ -19,7 +19,7 @@ func newHoldCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			m, raw, err := c.act(ctx, args[0], "hold", body)
+			m, raw, err := c.actOnMessage(ctx, args[0], "hold", body)
 			if err != nil {
 				return err
 			}

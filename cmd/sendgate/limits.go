@@ -14,26 +14,23 @@ func newLimitsCommand() *cobra.Command {
 	near, limit := 0, 0
 	cmd := newClientCommand("limits", "List who is near a limit", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) error {
-			var list web.UsageList
-			raw, err := c.get(ctx, "/limits", url.Values{"near": {strconv.Itoa(near)}, "limit": {strconv.Itoa(limit)}}, &list)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			if err := c.printTrial(list.Trial); err != nil {
-				return err
-			}
-			if len(list.Limits) == 0 {
-				_, err := fmt.Fprintln(c.out, c.say("nobody near", near))
-				return err
-			}
-			return c.usage(list.Limits, true).write(c.out)
+			query := url.Values{"near": {strconv.Itoa(near)}, "limit": {strconv.Itoa(limit)}}
+			return ask(ctx, c, "/limits", query, func(list *web.UsageList) error { return c.printUsage(list, near) })
 		})
 	cmd.Flags().IntVar(&near, "near", 80, "percent of a limit from which on its usage is listed")
 	cmd.Flags().IntVar(&limit, "limit", 50, "so many, at most 1000")
 	return cmd
+}
+
+func (c *client) printUsage(list *web.UsageList, near int) error {
+	if err := c.printTrial(list.Trial); err != nil {
+		return err
+	}
+	if len(list.Limits) == 0 {
+		_, err := fmt.Fprintln(c.out, c.say("nobody near", near))
+		return err
+	}
+	return c.usage(list.Limits, true).write(c.out)
 }
 
 // usage lists what is used of limits, with whom it counts for when asked to.
@@ -46,7 +43,7 @@ func (c *client) usage(list []web.Usage, named bool) *table {
 	t.add(head...)
 	for i := range list {
 		u := &list[i]
-		from := c.source(u.Source)
+		from := c.named("source", u.Source)
 		if u.Shadow {
 			from += " " + c.say("only tells")
 		}
@@ -60,12 +57,4 @@ func (c *client) usage(list []web.Usage, named bool) *table {
 		t.add(row...)
 	}
 	return &t
-}
-
-// source names where a limit comes from.
-func (c *client) source(s string) string {
-	if l, ok := words["source "+s]; ok {
-		return l.In(c.lang)
-	}
-	return s // from a newer server
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway"
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 )
@@ -42,10 +43,32 @@ func writePages(root *cobra.Command, header *doc.GenManHeader, dir string) error
 	}
 	root.InitDefaultCompletionCmd()
 	plain(root)
+	root.Long += contents(root)
 	if err := doc.GenManTree(root, header, dir); err != nil {
 		return fmt.Errorf("write the manual pages: %w", err)
 	}
 	return nil
+}
+
+// contents are the commands, each with what it does, and the files, in the Markdown of the first page.
+func contents(root *cobra.Command) string {
+	var b strings.Builder
+	b.WriteString(root.Short + ". Each command has a page of its own: sendgate-backup(8) is that of sendgate backup.\n\n# COMMANDS\n")
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			fmt.Fprintf(&b, "\n**%s**\n: %s\n", c.Name(), c.Short)
+		}
+	}
+	b.WriteString("\n# FILES\n")
+	for _, f := range [][2]string{
+		{defaultConfigFile, "the configuration, explained line by line"},
+		{gateway.DefaultConfig().Store.Dir, "the journal: all mail that is held, and what became of all other"},
+		{gateway.DefaultConfig().API.Socket, "where the commands ask the gateway, as root"},
+		{"/usr/share/doc/sendgate", "the README, the reference of configuration and API, security, changes"},
+	} {
+		fmt.Fprintf(&b, "\n**%s**\n: %s\n", f[0], f[1])
+	}
+	return b.String() + "\n"
 }
 
 // plain keeps what is no markup from being taken for it: the pages are made by way of Markdown.

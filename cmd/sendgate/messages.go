@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -21,29 +20,14 @@ func newMessagesCommand() *cobra.Command {
 	limit, cursor := 0, ""
 	cmd := newClientCommand("messages [QUERY...]", "List and search messages, newest first", cobra.ArbitraryArgs,
 		func(ctx context.Context, c *client, args []string) error {
-			query := url.Values{"limit": {strconv.Itoa(limit)}}
-			if len(args) > 0 {
-				query.Set("q", strings.Join(args, " "))
-			}
-			if cursor != "" {
-				query.Set("cursor", cursor)
-			}
-			var list web.MessageList
-			raw, err := c.get(ctx, "/messages", query, &list)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printMessages(&list)
+			query := listQuery(limit, map[string]string{"q": strings.Join(args, " "), "cursor": cursor})
+			return ask(ctx, c, "/messages", query, c.printMessages)
 		})
 	cmd.Long = "List and search messages, newest first. A query has words of the subject, and\n" +
 		"from: to: subject: id: queue: state: before: after:\n\n" +
 		"  sendgate messages state:held\n" +
 		"  sendgate messages from:alice@corp.example after:2h invoice"
-	cmd.Flags().IntVar(&limit, "limit", 50, "so many messages, at most 1000")
-	cmd.Flags().StringVar(&cursor, "cursor", "", "go on where a page ended")
+	pageFlags(cmd, &limit, &cursor, "messages")
 	return cmd
 }
 
@@ -62,13 +46,4 @@ func (c *client) printMessages(list *web.MessageList) error {
 		return err
 	}
 	return c.printNext(list.Next)
-}
-
-// printNext tells how to see the next page, apart from the table.
-func (c *client) printNext(cursor string) error {
-	if cursor == "" {
-		return nil
-	}
-	_, err := fmt.Fprintln(c.err, c.say("next page", cursor))
-	return err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,7 +145,7 @@ const oneLimit = "limits:\n  - name: external-hour\n    limit: 200\n    per: hou
 func TestPolicyTablesInBothLanguages(t *testing.T) {
 	file := limitsFile(t, oneLimit)
 	const crm = "alice@corp.example#crm"
-	for name, args := range map[string][]string{
+	inBothLanguages(t, newPolicyAPI, map[string][]string{
 		"limits":          {"limits"},
 		"senders":         {"senders"},
 		"sender":          {"senders", crm},
@@ -165,29 +164,13 @@ func TestPolicyTablesInBothLanguages(t *testing.T) {
 		"alerts":          {"alerts"},
 		"acknowledge":     {"alerts", "ack", "A1"},
 		"timeline-limits": {"show", second},
-	} {
-		for _, lang := range []string{"en", "zh"} {
-			t.Run(name+"."+lang, func(t *testing.T) {
-				out, errs, err := newPolicyAPI(t).sendgate(t, append(args, "--lang", lang)...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if strings.Contains(out+errs, "\x1b") {
-					t.Error("an escape reaches the terminal")
-				}
-				golden(t, name+"."+lang, out+errs)
-			})
-		}
-	}
+	})
 }
 
 func TestWhatThePolicyCommandsAskFor(t *testing.T) {
 	file := limitsFile(t, oneLimit)
 	const crm, path = "alice@corp.example#crm", "POST /api/v1/senders/alice@corp.example%23crm/"
-	for name, tt := range map[string]struct {
-		args []string
-		want []string
-	}{
+	asks{
 		"limits":         {[]string{"limits", "--near", "50", "--limit", "5"}, []string{"GET /api/v1/limits?limit=5&near=50"}},
 		"senders":        {[]string{"senders", "--limit", "5"}, []string{"GET /api/v1/senders?limit=5"}},
 		"senders like":   {[]string{"senders", "--find", "crm"}, []string{"GET /api/v1/senders?limit=50&q=crm"}},
@@ -212,34 +195,21 @@ func TestWhatThePolicyCommandsAskFor(t *testing.T) {
 			`"key":"identity","unit":"recipients","limit":5,"per":"message","warn":0,"action":"reject","burst":0,"approval_expires":"0s","on_expiry":"","on_error":"","shadow":false}]}`}},
 		"rules test": {[]string{"rules", "test", "--since", "7d", "--file", file}, []string{`POST /api/v1/rules/test {"since":"7d","limits":[{"name":"external-hour",` +
 			`"key":"identity","unit":"external_recipients","limit":200,"per":"1h","warn":80,"action":"hold","burst":1,"approval_expires":"3d","on_expiry":"return","on_error":"open","shadow":false}]}`}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newPolicyAPI(t)
-			f.answer["GET /api/v1/rules"] = `{"limits":[{"name":"day","key":"identity","unit":"recipients","limit":5,"per":"message","warn":0,"action":"reject",` +
-				`"burst":0,"approval_expires":"0s","on_expiry":"","on_error":""}]}`
-			if _, _, err := f.sendgate(t, tt.args...); err != nil || !slices.Equal(f.asked, tt.want) {
-				t.Errorf("asked %q (%v), want %q", f.asked, err, tt.want)
-			}
-		})
-	}
+	}.check(t, func(t *testing.T) *fakeAPI {
+		f := newPolicyAPI(t)
+		f.answer["GET /api/v1/rules"] = `{"limits":[{"name":"day","key":"identity","unit":"recipients","limit":5,"per":"message","warn":0,"action":"reject",` +
+			`"burst":0,"approval_expires":"0s","on_expiry":"","on_error":""}]}`
+		return f
+	})
 }
 
 func TestPolicyJSONIsTheAnswerAsItCame(t *testing.T) {
 	file := limitsFile(t, oneLimit)
 	const crm = "alice@corp.example#crm"
-	for _, args := range [][]string{
+	asItCame(t, newPolicyAPI, [][]string{
 		{"limits"}, {"senders"}, {"senders", crm}, {"senders", "reset", crm, "--reason", "x"}, {"approvals"}, {"approve", first},
 		{"explain", first}, {"rules"}, {"rules", "test", "--file", file}, {"alerts"}, {"alerts", "ack", "A1"},
-	} {
-		f := newPolicyAPI(t)
-		for k := range f.answer {
-			f.answer[k] = `{"newer":"field"}` + "\n"
-		}
-		out, errs, err := f.sendgate(t, append(args, "--json")...)
-		if err != nil || out != `{"newer":"field"}`+"\n" || errs != "" {
-			t.Errorf("%v: %q %q %v", args, out, errs, err)
-		}
-	}
+	})
 }
 
 func TestEmptyPolicyLists(t *testing.T) {

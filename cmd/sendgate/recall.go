@@ -114,19 +114,8 @@ func (c *client) finishRecall(r *web.Recall, raw []byte, refused *web.Restrictio
 // printRecall shows each recipient, the groups, what answers or forwards the messages, and the sum. With
 // evidence it shows where a copy was and how that is known.
 func (c *client) printRecall(r *web.Recall, evidence bool) error {
-	tables := []*table{c.recallLines(r.Recipients, evidence), c.recallGroups(r.Groups), c.recallRelated(r.Related)}
-	for i, t := range tables {
-		if len(t.rows) == 0 {
-			continue
-		}
-		if i > 0 {
-			if _, err := fmt.Fprintln(c.out); err != nil {
-				return err
-			}
-		}
-		if err := t.write(c.out); err != nil {
-			return err
-		}
+	if err := c.writeParts(c.recallLines(r.Recipients, evidence), c.recallGroups(r.Groups), c.recallRelated(r.Related)); err != nil {
+		return err
 	}
 	for _, line := range c.recallSum(r) {
 		if _, err := fmt.Fprintln(c.out, clean(line)); err != nil {
@@ -156,9 +145,6 @@ func (c *client) recallLines(list []web.RecallRecipient, evidence bool) *table {
 
 func (c *client) recallGroups(list []web.RecallGroup) *table {
 	var t table
-	if len(list) == 0 {
-		return &t
-	}
 	t.add(c.headings("message", "group", "done", "failed", "open", "percent", "blocked by")...)
 	for i := range list {
 		g := &list[i]
@@ -183,9 +169,6 @@ func (c *client) people(n int) string {
 
 func (c *client) recallRelated(list []web.RecallRelated) *table {
 	var t table
-	if len(list) == 0 {
-		return &t
-	}
 	t.add(c.headings("related", "from", "subject", "to", "state")...)
 	for i := range list {
 		m := &list[i]

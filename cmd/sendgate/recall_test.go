@@ -62,21 +62,11 @@ func newRecallAPI(t *testing.T) *fakeAPI {
 }
 
 func TestRecallTablesInBothLanguages(t *testing.T) {
-	for name, args := range map[string][]string{
+	inBothLanguages(t, newRecallAPI, map[string][]string{
 		"recall-shown":   {"recalls", second, "--evidence"},
 		"recall-approve": {"recalls", "approve", second},
 		"recall-stats":   {"recalls", "stats"},
-	} {
-		for _, lang := range []string{"en", "zh"} {
-			t.Run(name+"."+lang, func(t *testing.T) {
-				out, errs, err := newRecallAPI(t).sendgate(t, append(args, "--lang", lang)...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				golden(t, name+"."+lang, out+errs)
-			})
-		}
-	}
+	})
 	for _, lang := range []string{"en", "zh"} {
 		f := newRecallAPI(t)
 		f.answer["POST /api/v1/recalls"] = unapproved
@@ -89,10 +79,7 @@ func TestRecallTablesInBothLanguages(t *testing.T) {
 }
 
 func TestWhatTheCommandsAskOfRecalls(t *testing.T) {
-	for name, tt := range map[string]struct {
-		args []string
-		want []string
-	}{
+	asks{
 		"by the header":   {[]string{"recall", "--message-id", "m@x"}, []string{`POST /api/v1/recalls {"message_id_header":"m@x","unread_only":true}`}},
 		"approve":         {[]string{"recalls", "approve", second}, []string{"POST /api/v1/recalls/" + second + "/approve"}},
 		"cancel":          {[]string{"recalls", "cancel", "8t0w2y"}, []string{"GET /api/v1/recalls?limit=1000", "POST /api/v1/recalls/" + second + "/cancel"}},
@@ -102,18 +89,7 @@ func TestWhatTheCommandsAskOfRecalls(t *testing.T) {
 		"too little":      {[]string{"recalls", "W2Y"}, nil},
 		"no days":         {[]string{"recalls", "stats", "--days", "0"}, nil},
 		"approve nothing": {[]string{"recalls", "approve"}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newRecallAPI(t)
-			_, _, err := f.sendgate(t, tt.args...)
-			if (err != nil) != (tt.want == nil) || !slices.Equal(f.asked, tt.want) {
-				t.Errorf("asked %q (%v), want %q", f.asked, err, tt.want)
-			}
-			if tt.want == nil && exitCode(err) != 2 {
-				t.Errorf("%v: exit code %d", err, exitCode(err))
-			}
-		})
-	}
+	}.check(t, newRecallAPI)
 	f := newRecallAPI(t)
 	if _, _, err := f.sendgate(t, "recalls", "stats", "--days", "7"); err != nil || !strings.HasPrefix(f.asked[0], "GET /api/v1/stats/recalls?from=20") {
 		t.Errorf("asked %q (%v)", f.asked, err)

@@ -17,22 +17,9 @@ func newRecallsCommand() *cobra.Command {
 			if len(args) == 1 {
 				return c.showRecall(ctx, args[0], evidence)
 			}
-			query := url.Values{"limit": {strconv.Itoa(limit)}}
-			if cursor != "" {
-				query.Set("cursor", cursor)
-			}
-			var list web.RecallList
-			raw, err := c.get(ctx, "/recalls", query, &list)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printRecalls(&list)
+			return ask(ctx, c, "/recalls", listQuery(limit, map[string]string{"cursor": cursor}), c.printRecalls)
 		})
-	cmd.Flags().IntVar(&limit, "limit", 50, "so many recalls, at most 1000")
-	cmd.Flags().StringVar(&cursor, "cursor", "", "go on where a page ended")
+	pageFlags(cmd, &limit, &cursor, "recalls")
 	cmd.Flags().BoolVar(&evidence, "evidence", false, "of one recall: also where copies were, and how that is known")
 	cmd.AddCommand(
 		newRecallActCommand("approve ID", "Let a large recall begin, as a second person", "approve"),
@@ -65,14 +52,8 @@ func (c *client) actOnRecall(ctx context.Context, part, verb string, body any) e
 		return err
 	}
 	var r web.Recall
-	raw, err := c.post(ctx, "/recalls/"+url.PathEscape(id)+"/"+verb, body, &r)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", verb, id, err)
-	}
-	if c.json {
-		return c.printJSON(raw)
-	}
-	return c.printRecall(&r, false)
+	raw, err := c.act(ctx, "/recalls", id, verb, body, &r)
+	return answer(c, raw, &r, err, func(r *web.Recall) error { return c.printRecall(r, false) })
 }
 
 // recallID gives the whole id of a recall, as resolve does for messages.
@@ -94,14 +75,11 @@ func (c *client) showRecall(ctx context.Context, part string, evidence bool) err
 	if err != nil {
 		return err
 	}
-	var r web.Recall
-	raw, err := c.get(ctx, "/recalls/"+url.PathEscape(id), nil, &r)
-	if err != nil {
-		return err
-	}
-	if c.json {
-		return c.printJSON(raw)
-	}
+	return ask(ctx, c, "/recalls/"+url.PathEscape(id), nil, func(r *web.Recall) error { return c.printRecallAlone(r, evidence) })
+}
+
+// printRecallAlone prints a recall with what was asked for, and by whom.
+func (c *client) printRecallAlone(r *web.Recall, evidence bool) error {
 	var head table
 	for _, line := range [][2]string{
 		{"id", r.ID}, {"time", clock(r.Requested)}, {"who", r.Actor}, {"reason", r.Reason}, {"approved by", r.ApprovedBy},
@@ -117,7 +95,7 @@ func (c *client) showRecall(ctx context.Context, part string, evidence bool) err
 	if _, err := fmt.Fprintln(c.out); err != nil {
 		return err
 	}
-	return c.printRecall(&r, evidence)
+	return c.printRecall(r, evidence)
 }
 
 func (c *client) printRecalls(list *web.RecallList) error {

@@ -19,36 +19,18 @@ func newRecallStatsCommand() *cobra.Command {
 				return usageError{fmt.Errorf("--days %d: at least 1", days)}
 			}
 			from := time.Now().AddDate(0, 0, -days).UTC().Format(time.RFC3339)
-			var s web.RecallStats
-			raw, err := c.get(ctx, "/stats/recalls", url.Values{"from": {from}}, &s)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printRecallStats(&s)
+			return ask(ctx, c, "/stats/recalls", url.Values{"from": {from}}, c.printRecallStats)
 		})
 	cmd.Flags().IntVar(&days, "days", 30, "so many days back")
 	return cmd
 }
 
 func (c *client) printRecallStats(s *web.RecallStats) error {
-	if _, err := fmt.Fprintln(c.out, c.say("recalls counted", s.Recalls, clock(s.From), s.Counts.Success, s.Counts.Success+s.Counts.Fail)); err != nil {
+	sum := c.say("recalls counted", s.Recalls, clock(s.From), s.Counts.Success, s.Counts.Success+s.Counts.Fail)
+	if _, err := fmt.Fprintf(c.out, "%s\n\n", sum); err != nil {
 		return err
 	}
-	for _, t := range []*table{c.byReason(s.ByReason), c.byAge(s.ByAge), c.byCode(s.ByCode), c.byHold(s.Hold)} {
-		if len(t.rows) == 1 {
-			continue // its heading only
-		}
-		if _, err := fmt.Fprintln(c.out); err != nil {
-			return err
-		}
-		if err := t.write(c.out); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.writeParts(c.byReason(s.ByReason), c.byAge(s.ByAge), c.byCode(s.ByCode), c.byHold(s.Hold))
 }
 
 func (c *client) byReason(list []web.RecallReason) *table {

@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"strings"
-	"time"
 
 	"github.com/sendgate/sendgate/gateway/web"
 )
@@ -19,54 +14,33 @@ import (
 // to. An interrupt ends the waiting and not the recall.
 func (c *client) waitForRecall(ctx context.Context, id string, r *web.Recall) (raw []byte, err error) {
 	path := "/recalls/" + url.PathEscape(id)
-	for ended := false; !ended; {
-		resp, err := c.request(ctx, http.MethodGet, path+"/events", nil, http.Header{"Accept": {"text/event-stream"}})
-		if err == nil {
-			ended, err = c.followRecall(resp.Body)
-			_ = resp.Body.Close() // only read
-		}
-		switch {
-		case ended:
-		case ctx.Err() != nil:
-			return nil, errors.New(c.say("goes on", id))
-		case errors.As(err, new(refusedError)), errors.As(err, new(outputError)):
-			return nil, err
-		default:
-			fmt.Fprintln(c.err, c.say("reconnecting"))
-			select {
-			case <-time.After(tailPause):
-			case <-ctx.Done():
-			}
-		}
+	shown := ""
+	err = c.follow(ctx, path+"/events", true, func(data []byte) error { return c.showProgress(data, &shown) })
+	switch {
+	case err == nil:
+		return c.get(ctx, path, nil, r)
+	case ctx.Err() != nil:
+		return nil, errors.New(c.say("goes on", id))
 	}
-	return c.get(ctx, path, nil, r)
+	return nil, err
 }
 
-// followRecall prints the events of one connection; ended is true when the recall has.
-func (c *client) followRecall(stream io.Reader) (ended bool, err error) {
-	lines := bufio.NewScanner(stream)
-	lines.Buffer(nil, maxFrame)
-	shown := ""
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), ":")
-		if name != "data" {
-			continue
-		}
-		var r web.Recall
-		if err := json.Unmarshal([]byte(value), &r); err != nil {
-			return false, outputError{fmt.Errorf("%s does not speak like sendgate: %w", c.where, err)}
-		}
-		if line := c.progress(&r); line != shown {
-			shown = line
-			if _, err := fmt.Fprintln(c.err, clean(line)); err != nil {
-				return false, outputError{err}
-			}
-		}
-		if !r.Ended.IsZero() {
-			return true, nil
+// showProgress prints where a recall is, unless that was shown already, until it has ended.
+func (c *client) showProgress(data []byte, shown *string) error {
+	var r web.Recall
+	if err := json.Unmarshal(data, &r); err != nil {
+		return outputError{fmt.Errorf("%s does not speak like sendgate: %w", c.where, err)}
+	}
+	if line := c.progress(&r); line != *shown {
+		*shown = line
+		if _, err := fmt.Fprintln(c.err, clean(line)); err != nil {
+			return outputError{err}
 		}
 	}
-	return false, lines.Err()
+	if !r.Ended.IsZero() {
+		return errStreamEnded
+	}
+	return nil
 }
 
 // progress is one line about a recall under way.

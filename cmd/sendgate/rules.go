@@ -16,15 +16,7 @@ import (
 func newRulesCommand() *cobra.Command {
 	cmd := newClientCommand("rules", "List the rules in effect", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) error {
-			var v web.Rules
-			raw, err := c.get(ctx, "/rules", nil, &v)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printRules(&v)
+			return ask(ctx, c, "/rules", nil, c.printRules)
 		})
 	cmd.AddCommand(newRulesTestCommand())
 	return cmd
@@ -40,18 +32,14 @@ func (c *client) printRules(v *web.Rules) error {
 		holds.add(v.Rules[i].Name, v.Rules[i].For.String(), c.mode(v.Rules[i].Shadow))
 	}
 	holds.add(c.say("default rule"), v.Hold.Default.String(), c.mode(false))
-	parts := []*table{&holds}
-	if len(v.Limits) > 0 {
-		var limits table
-		limits.add(c.headings("limit rule", "limit", "unit", "per", "for whom", "action", "mode")...)
-		for i := range v.Limits {
-			l := &v.Limits[i]
-			limits.add(l.Name, strconv.FormatInt(l.Limit, 10), l.Unit.Label(l.Limit).In(c.lang), web.Span(l.Per).Label().In(c.lang),
-				c.key(l.Key), c.action(string(l.Action)), c.mode(l.Shadow || !v.Trial.IsZero()))
-		}
-		parts = append(parts, &limits)
+	var limits table
+	limits.add(c.headings("limit rule", "limit", "unit", "per", "for whom", "action", "mode")...)
+	for i := range v.Limits {
+		l := &v.Limits[i]
+		limits.add(l.Name, strconv.FormatInt(l.Limit, 10), l.Unit.Label(l.Limit).In(c.lang), web.Span(l.Per).Label().In(c.lang),
+			c.named("key", string(l.Key)), c.named("action", string(l.Action)), c.mode(l.Shadow || !v.Trial.IsZero()))
 	}
-	return c.writeParts(parts)
+	return c.writeParts(&holds, &limits)
 }
 
 // mode says whether a rule acts.
@@ -60,14 +48,6 @@ func (c *client) mode(shadow bool) string {
 		return c.say("only tells")
 	}
 	return c.say("acts")
-}
-
-// key names whom a limit counts for.
-func (c *client) key(k policy.Key) string {
-	if l, ok := words["key "+string(k)]; ok {
-		return l.In(c.lang)
-	}
-	return string(k) // from a newer server
 }
 
 func newRulesTestCommand() *cobra.Command {
@@ -85,13 +65,7 @@ func newRulesTestCommand() *cobra.Command {
 			body := web.BackTestRequest{Since: since, Limits: limits}
 			var v web.BackTest
 			raw, err := c.postLong(ctx, "/rules/test", &body, &v)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printBackTest(&v)
+			return answer(c, raw, &v, err, c.printBackTest)
 		})
 	cmd.Long = "Say what limits would have done to the mail of the past. Nothing is changed. Without a file\n" +
 		"these are the limits in effect. The file has them as the configuration has them below policy:\n\n" +
@@ -162,9 +136,5 @@ func (c *client) printBackTest(v *web.BackTest) error {
 			examples.add(r.Name, e.ID, clock(e.Time), cut(e.Identity, addressCells), cut(e.Subject, subjectCells), e.Text.In(c.lang))
 		}
 	}
-	parts := []*table{&rules}
-	if len(examples.rows) > 1 {
-		parts = append(parts, &examples)
-	}
-	return c.writeParts(parts)
+	return c.writeParts(&rules, &examples)
 }

@@ -132,26 +132,15 @@ func newUnsuspendCommand() *cobra.Command {
 	return cmd
 }
 
-// newSenderCommand makes a command that does something to one sender; its name is the verb of the API.
+// newSenderCommand makes a command that does something to one sender.
 func newSenderCommand(use, short, done string, request func() (any, error)) *cobra.Command {
-	var cmd *cobra.Command
-	cmd = newClientCommand(use, short, cobra.ExactArgs(1),
-		func(ctx context.Context, c *client, args []string) error {
-			body, err := request()
-			if err != nil {
-				return err
-			}
-			var v web.SenderDetail
-			raw, err := c.post(ctx, "/senders/"+url.PathEscape(args[0])+"/"+cmd.Name(), body, &v)
-			if err != nil {
-				return fmt.Errorf("%s %s: %w", cmd.Name(), args[0], err)
-			}
-			if !c.json {
-				if _, err := fmt.Fprintf(c.out, "%s\n\n", clean(c.say(done, v.Identity))); err != nil {
-					return err
-				}
-			}
-			return c.printSender(&v, raw)
-		})
-	return cmd
+	where := func(_ context.Context, _ *client, identity string) (string, error) {
+		return "/senders/" + url.PathEscape(identity), nil
+	}
+	return newActCommand(use, short, where, request, func(c *client, v *web.SenderDetail) error {
+		if _, err := fmt.Fprintf(c.out, "%s\n\n", clean(c.say(done, v.Identity))); err != nil {
+			return err
+		}
+		return c.printSender(v)
+	})
 }

@@ -18,19 +18,7 @@ func newSendersCommand() *cobra.Command {
 			if len(args) == 1 {
 				return c.showSender(ctx, args[0])
 			}
-			query := url.Values{"limit": {strconv.Itoa(limit)}}
-			if part != "" {
-				query.Set("q", part)
-			}
-			var list web.SenderList
-			raw, err := c.get(ctx, "/senders", query, &list)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printSenders(list.Senders)
+			return ask(ctx, c, "/senders", listQuery(limit, map[string]string{"q": part}), c.printSenders)
 		})
 	cmd.Flags().IntVar(&limit, "limit", 50, "so many senders, at most 1000")
 	cmd.Flags().StringVar(&part, "find", "", "senders with this in their identity, whatever they have sent")
@@ -39,23 +27,18 @@ func newSendersCommand() *cobra.Command {
 }
 
 func (c *client) showSender(ctx context.Context, identity string) error {
-	var v web.SenderDetail
-	raw, err := c.get(ctx, "/senders/"+url.PathEscape(identity), nil, &v)
-	if err != nil {
-		return err
-	}
-	return c.printSender(&v, raw)
+	return ask(ctx, c, "/senders/"+url.PathEscape(identity), nil, c.printSender)
 }
 
-func (c *client) printSenders(list []web.Sender) error {
-	if len(list) == 0 {
+func (c *client) printSenders(list *web.SenderList) error {
+	if len(list.Senders) == 0 {
 		_, err := fmt.Fprintln(c.out, c.say("no senders"))
 		return err
 	}
 	var t table
 	t.add(c.headings("identity", "suspended", "grants", "fullest", "percent")...)
-	for i := range list {
-		v := &list[i]
+	for i := range list.Senders {
+		v := &list.Senders[i]
 		rule, share := "", ""
 		if len(v.Usage) > 0 {
 			rule, share = v.Usage[0].Rule, strconv.FormatInt(v.Usage[0].Percent, 10)+"%"
@@ -81,10 +64,7 @@ func (c *client) suspension(s *web.Suspension) string {
 }
 
 // printSender shows one sender in parts, of which only those with something in them appear.
-func (c *client) printSender(v *web.SenderDetail, raw []byte) error {
-	if c.json {
-		return c.printJSON(raw)
-	}
+func (c *client) printSender(v *web.SenderDetail) error {
 	var head table
 	head.add(c.say("identity"), v.Identity)
 	if s := v.Suspension; s != nil {
@@ -94,14 +74,7 @@ func (c *client) printSender(v *web.SenderDetail, raw []byte) error {
 		head.add(c.say("reason"), c.cause(s))
 	}
 	head.add(c.say("messages 24h"), c.sent(&v.Messages))
-	parts := []*table{&head}
-	if len(v.Usage) > 0 {
-		parts = append(parts, c.usage(v.Usage, false))
-	}
-	if len(v.Grants) > 0 {
-		parts = append(parts, c.grants(v.Grants))
-	}
-	return c.writeParts(parts)
+	return c.writeParts(&head, c.usage(v.Usage, false), c.grants(v.Grants))
 }
 
 // author says who suspended somebody.
@@ -118,21 +91,6 @@ func (c *client) cause(s *web.Suspension) string {
 		return s.Findings[0].Text.In(c.lang)
 	}
 	return s.Reason
-}
-
-// writeParts prints tables with a blank line between them.
-func (c *client) writeParts(parts []*table) error {
-	for i, t := range parts {
-		if i > 0 {
-			if _, err := fmt.Fprintln(c.out); err != nil {
-				return err
-			}
-		}
-		if err := t.write(c.out); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // sent sums up the messages of the last day.

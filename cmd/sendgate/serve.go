@@ -48,7 +48,11 @@ func serve(ctx context.Context, file string, out io.Writer) error {
 	defer signal.Stop(hup)
 	systemd := newManager(log)
 	var g *gateway.Gateway
-	err = systemd.patiently(func() (err error) { g, err = gateway.New(cfg, version(), log); return err })
+	err = systemd.patiently(func() (err error) { g, err = gateway.Open(ctx, cfg, version(), log); return err })
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		log.Info("stopped before it was ready; the next start goes on with what was begun")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -55,14 +55,35 @@ func newSetupCommand() *cobra.Command {
 	flags.BoolVar(&f.leave, "leave-held", false, "with --undo: although sendgate holds mail")
 	flags.BoolVar(&f.jsonOut, "json", false, "print the plan as JSON, in both languages")
 	flags.StringVar(&f.lang, "lang", "", "en or zh; the locale decides without it")
-	cmd.MarkFlagsMutuallyExclusive("apply", "undo")
 	return cmd
 }
 
+// A spoken error says itself in the language of who asked.
+type spoken struct {
+	error
+	text string
+}
+
+func (s spoken) Error() string { return s.text }
+
+// Unwrap gives the error itself.
+func (s spoken) Unwrap() error { return s.error }
+
+// run does what the flags say; what it refuses it says in their language.
 func (f *setupFlags) run(ctx context.Context, out io.Writer) error {
 	lang, err := language(f.lang)
 	if err != nil {
 		return err
+	}
+	if err := f.do(ctx, out, lang); err != nil {
+		return spoken{err, setup.Words(err, lang)}
+	}
+	return nil
+}
+
+func (f *setupFlags) do(ctx context.Context, out io.Writer, lang string) error {
+	if f.apply && f.undo {
+		return setup.NewFault("--apply and --undo exclude each other", "--apply 与 --undo 不能同时使用")
 	}
 	f.place.Helper, f.place.Store = postfix.DefaultSocket, store.DefaultConfig().Dir
 	f.place.Logs, f.place.Run = "/var/log", "/run"
@@ -134,7 +155,7 @@ func configuredIn(file string) (c setup.Configured, cfg *gateway.Config, err err
 	}
 	read, err := gateway.Load(file)
 	if err != nil {
-		return c, nil, fmt.Errorf("%s is in use, but not in order: %w", file, err)
+		return c, nil, setup.NewFault("%s is in use, but not in order: %s", "%s 正在使用，但内容有误：%s", file, err)
 	}
 	c = setup.Configured{Fronts: true, RelayListen: len(read.Relay.Listen) > 0}
 	if len(read.Milter.Listen) > 0 {

@@ -67,8 +67,18 @@ func TestSetup(t *testing.T) {
 	if _, err := ask("stub.yaml", "--undo"); !errors.Is(err, setup.ErrNotSetUp) {
 		t.Error(err)
 	}
-	if _, err := ask("stub.yaml", "--undo", "--apply"); err == nil {
-		t.Error("--apply and --undo exclude each other")
+	for lang, want := range map[string][3]string{
+		"en": {"--apply and --undo exclude each other", "sendgate setup --apply was not used here, or has been undone", "nothing was done: first see to what stands in the way"},
+		"zh": {"--apply 与 --undo 不能同时使用", "此处未执行过 sendgate setup --apply，或已经撤销", "未执行任何操作：请先解决上述阻碍"},
+	} {
+		for i, args := range [][]string{{"stub.yaml", "--undo", "--apply"}, {"stub.yaml", "--undo"}, {"used.yaml", "--apply"}} {
+			if _, err := ask(args[0], append(args[1:], "--lang", lang)...); err == nil || err.Error() != want[i] {
+				t.Errorf("%v in %s: %v", args, lang, err)
+			}
+		}
+		if _, err := ask("wrong.yaml", "--lang", lang); err == nil || !strings.Contains(err.Error(), map[string]string{"en": "is in use, but not in order: ", "zh": "正在使用，但内容有误："}[lang]) {
+			t.Errorf("in %s: %v", lang, err)
+		}
 	}
 	if _, err := ask("stub.yaml", "--lang", "fr"); exitCode(err) != 2 {
 		t.Error(err)

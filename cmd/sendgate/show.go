@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,15 +19,7 @@ func newShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var m web.MessageDetail
-			raw, err := c.get(ctx, "/messages/"+id, nil, &m)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printMessage(&m)
+			return ask(ctx, c, "/messages/"+id, nil, c.printMessage)
 		})
 }
 
@@ -44,18 +35,7 @@ func (c *client) printMessage(m *web.MessageDetail) error {
 			head.add(c.say(line[0]), line[1])
 		}
 	}
-	recipients, timeline := c.recipients(m.Recipients), c.timeline(m)
-	for _, t := range []*table{&head, recipients, timeline} {
-		if t != &head {
-			if _, err := fmt.Fprintln(c.out); err != nil {
-				return err
-			}
-		}
-		if err := t.write(c.out); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.writeParts(&head, c.recipients(m.Recipients), c.timeline(m))
 }
 
 // recallable says until when a message can be taken back, or why it cannot.

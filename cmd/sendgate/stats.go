@@ -14,15 +14,7 @@ func newStatsCommand() *cobra.Command {
 	hours := 0
 	cmd := newClientCommand("stats", "Count what became of the mail of the last hours", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) error {
-			var s web.Stats
-			raw, err := c.get(ctx, "/stats", url.Values{"hours": {strconv.Itoa(hours)}}, &s)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printStats(&s)
+			return ask(ctx, c, "/stats", url.Values{"hours": {strconv.Itoa(hours)}}, c.printStats)
 		})
 	cmd.Flags().IntVar(&hours, "hours", 24, "so many hours back, at most 2160")
 	return cmd

@@ -149,6 +149,7 @@ var words = map[string]policy.Label{
 	"approved":             {EN: "%s approved: %s", ZH: "%s 已批准：%s"},
 	"batch":                {EN: "batch %s: sendgate approvals approve or cancel", ZH: "批次 %s：可用 sendgate approvals approve 或 cancel 整批处理"},
 	"batch approve":        {EN: "%s approved, messages let go: %d", ZH: "%s 已批准，放行邮件 %d 封"},
+	"told by bounces":      {EN: "senders told by a bounce: %d", ZH: "已退信告知发件人的邮件 %d 封"},
 	"batch cancel":         {EN: "%s canceled, messages taken back: %d", ZH: "%s 已取消，撤回邮件 %d 封"},
 	"expires":              {EN: "EXPIRES", ZH: "期限"},
 	"then":                 {EN: "THEN", ZH: "到期后"},

@@ -12,15 +12,7 @@ import (
 func newTrackingCommand() *cobra.Command {
 	return newClientCommand("tracking", "Show the logs that are followed, how far, and what is missing", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) error {
-			var v web.Tracking
-			raw, err := c.get(ctx, "/tracking", nil, &v)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printSources(v.Sources)
+			return ask(ctx, c, "/tracking", nil, func(v *web.Tracking) error { return c.printSources(v.Sources) })
 		})
 }
 
@@ -44,13 +36,7 @@ func (c *client) printSources(sources []web.Source) error {
 			gaps.add(s.Name, clock(g.From), clock(g.To), g.Reason)
 		}
 	}
-	if err := logs.write(c.out); err != nil || len(gaps.rows) == 1 {
-		return err
-	}
-	if _, err := fmt.Fprintln(c.out); err != nil {
-		return err
-	}
-	return gaps.write(c.out)
+	return c.writeParts(&logs, &gaps)
 }
 
 func (c *client) sourceState(state string) string {

@@ -9,8 +9,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is what the build says of itself: a tag, or "devel" with the commit.
+// packaged is the version of the package that the program is in: contrib/package sets it.
+var packaged string
+
+// version is the package's, or what the build says of itself: a tag, or "devel" with the commit.
 func version() string {
+	if packaged != "" {
+		return packaged
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -15,15 +15,7 @@ import (
 func newWebhooksCommand() *cobra.Command {
 	cmd := newClientCommand("webhooks", "Show the programs that are told of events, how far, and what fails", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) error {
-			var v web.WebhookList
-			raw, err := c.get(ctx, "/webhooks", nil, &v)
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return c.printJSON(raw)
-			}
-			return c.printWebhooks(v.Webhooks)
+			return ask(ctx, c, "/webhooks", nil, c.printWebhooks)
 		})
 	cmd.AddCommand(newWebhooksTestCommand(), newWebhooksResumeCommand())
 	return cmd
@@ -59,23 +51,20 @@ func newWebhooksResumeCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *client) printWebhooks(list []web.Webhook) error {
-	if len(list) == 0 {
+func (c *client) printWebhooks(list *web.WebhookList) error {
+	if len(list.Webhooks) == 0 {
 		_, err := fmt.Fprintln(c.out, c.say("no webhooks"))
 		return err
 	}
 	var t table
 	t.add(c.headings("webhook", "webhook host", "webhook state", "lag", "webhook behind", "webhook last", "webhook error")...)
-	for i := range list {
-		w := &list[i]
-		state, trouble := w.State, ""
-		if l, ok := words["webhook "+w.State]; ok {
-			state = l.In(c.lang)
-		}
+	for i := range list.Webhooks {
+		w := &list.Webhooks[i]
+		trouble := ""
 		if w.State != "ok" {
 			trouble = clock(w.ErrorAt) + " " + w.Error
 		}
-		t.add(w.Name, w.Host, state, (time.Duration(w.LagSeconds) * time.Second).String(), strconv.FormatUint(w.Behind, 10), clock(w.LastDelivery), trouble)
+		t.add(w.Name, w.Host, c.named("webhook", w.State), (time.Duration(w.LagSeconds) * time.Second).String(), strconv.FormatUint(w.Behind, 10), clock(w.LastDelivery), trouble)
 	}
 	return t.write(c.out)
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,24 +25,21 @@ func benchJournal(ctx context.Context, args []string) error {
 	reps := fs.Int("reps", 3, "repetitions of the throughput table")
 	seconds := fs.Float64("seconds", 3, "length of one measurement")
 	million := fs.Int("million", 1_000_000, "messages of the growth table")
-	profile := fs.String("cpuprofile", "", "write a CPU profile of the 200 writers' measurement here")
+	profiled := fs.String("cpuprofile", "", "write a CPU profile of the 200 writers' measurement here")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if *dir == "" {
-		d, err := os.MkdirTemp("", "sendgate-bench-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(d)
-		*dir = d
+	work, remove, err := workDir(*dir, "")
+	if err != nil {
+		return err
 	}
+	defer remove()
 	var r result
-	if err := throughputTable(ctx, *dir, *reps, time.Duration(*seconds*float64(time.Second)), *profile, &r); err != nil {
+	if err := throughputTable(ctx, work, *reps, time.Duration(*seconds*float64(time.Second)), *profiled, &r); err != nil {
 		return err
 	}
 	if *million > 0 {
-		if err := growthTable(ctx, *dir, *million, &r); err != nil {
+		if err := growthTable(ctx, work, *million, &r); err != nil {
 			return err
 		}
 	}
@@ -50,7 +47,7 @@ func benchJournal(ctx context.Context, args []string) error {
 	return nil
 }
 
-func throughputTable(ctx context.Context, dir string, reps int, length time.Duration, profile string, r *result) error {
+func throughputTable(ctx context.Context, dir string, reps int, length time.Duration, profiled string, r *result) error {
 	fmt.Printf("durable commits per second, all indexes, a held message with one recipient each; median of %d (range)\n", reps)
 	tw := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "body\twriters\tcommits/s\tchanges per sync\tp50 ms\tp99 ms")
@@ -58,15 +55,11 @@ func throughputTable(ctx context.Context, dir string, reps int, length time.Dura
 		for _, writers := range []int{1, 10, 50, 200} {
 			var rate, merged, p50, p99 series
 			for range reps {
-				if profile != "" && writers == 200 && size == 4<<10 {
-					f, err := os.Create(profile)
-					if err != nil {
-						return err
-					}
-					pprof.StartCPUProfile(f)
+				file := ""
+				if writers == 200 && size == 4<<10 {
+					file = profiled
 				}
-				m, err := measureCommits(ctx, dir, size, writers, length)
-				pprof.StopCPUProfile()
+				m, err := profiledCommits(ctx, file, dir, size, writers, length)
 				if err != nil {
 					return err
 				}
@@ -82,19 +75,24 @@ func throughputTable(ctx context.Context, dir string, reps int, length time.Dura
 	return tw.Flush()
 }
 
+// profiledCommits is measureCommits with a profile in a file, "" for none.
+func profiledCommits(ctx context.Context, file, dir string, size, writers int, length time.Duration) (f commitFigures, err error) {
+	stop, err := profile(file)
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	return measureCommits(ctx, dir, size, writers, length)
+}
+
 type commitFigures struct{ rate, merged, p50, p99 float64 }
 
 func measureCommits(ctx context.Context, dir string, size, writers int, length time.Duration) (f commitFigures, err error) {
-	d, err := os.MkdirTemp(dir, "throughput-")
+	s, _, closed, err := newStore(dir)
 	if err != nil {
 		return f, err
 	}
-	defer os.RemoveAll(d)
-	s, err := openStore(d)
-	if err != nil {
-		return f, err
-	}
-	defer s.Close()
+	defer func() { err = errors.Join(err, closed()) }()
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	start := time.Now()
@@ -121,87 +119,116 @@ func measureCommits(ctx context.Context, dir string, size, writers int, length t
 // growthTable fills one store to a million messages and compares the cost of a commit at 10 thousand
 // with that at the end; then it opens the store again.
 func growthTable(ctx context.Context, dir string, million int, r *result) error {
-	d, err := os.MkdirTemp(dir, "growth-")
+	dir, remove, err := workDir("", dir)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(d)
-	s, err := openStore(d)
+	defer remove()
+	s, err := openStore(dir)
 	if err != nil {
 		return err
 	}
-	const writers, probe, body = 50, 10_000, 4 << 10
-	var next atomic.Int64
-	fill := func(upTo int) (time.Duration, error) {
-		start := time.Now()
-		err := parallel(writers, func(int) error {
-			for {
-				n := int(next.Add(1))
-				if n > upTo || ctx.Err() != nil {
-					return ctx.Err()
-				}
-				if err := commitOne(s, n, body); err != nil {
-					return err
-				}
-			}
-		})
-		next.Store(int64(upTo))
-		return time.Since(start), err
+	growth, err := measureGrowth(ctx, s, million)
+	if err == nil {
+		searchTable(ctx, s)
+		var mem runtime.MemStats
+		runtime.ReadMemStats(&mem)
+		fmt.Printf("anonymous memory with %d stored: %.0f MB (Go heap in use %d MB)\n", million, anonymousMB(), mem.HeapInuse>>20)
 	}
-	cost := func(d time.Duration) float64 { return float64(d.Microseconds()) / probe }
-	var early, late series
-	at := 10_000
-	if _, err := fill(at); err != nil {
-		return err
-	}
-	for range 5 {
-		at += probe
-		d, err := fill(at)
-		if err != nil {
-			return err
-		}
-		early = append(early, cost(d))
-	}
-	all, err := fill(million)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\nfilled to %d messages in %.0f s (%.0f/s, 4 KiB bodies, 50 writers)\n", million, all.Seconds(), float64(million-at)/all.Seconds())
-	at = million
-	for range 5 {
-		at += probe
-		d, err := fill(at)
-		if err != nil {
-			return err
-		}
-		late = append(late, cost(d))
-	}
-	growth := late.median() / early.median()
-	fmt.Printf("us per commit, median of 5 times %d: at 10 thousand %s, at %d %s: %.2f times\n", probe, early, million, late, growth)
-	searchTable(ctx, s)
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	fmt.Printf("anonymous memory with %d stored: %.0f MB (Go heap in use %d MB)\n", million, anonymousMB(), mem.HeapInuse>>20)
-	if err := s.Close(); err != nil {
+	if err := errors.Join(err, s.Close()); err != nil {
 		return err
 	}
 	runtime.GC()
-	var opens series
-	for range 3 {
-		start := time.Now()
-		s, err := openStore(d)
-		if err != nil {
-			return err
-		}
-		opens = append(opens, time.Since(start).Seconds())
-		if err := s.Close(); err != nil {
-			return err
-		}
+	opens, err := measureOpens(dir)
+	if err != nil {
+		return err
 	}
 	fmt.Printf("open with %d messages: %s s (3 times)\n", million, opens)
 	r.add("growth_1m", growth)
 	r.add("open_1m_s", opens.median())
 	return nil
+}
+
+// probe is how many commits are timed at once.
+const probe = 10_000
+
+// measureGrowth gives how many times as long a commit takes in a full store.
+func measureGrowth(ctx context.Context, s *store.Store, million int) (float64, error) {
+	f := filling{store: s}
+	if _, err := f.upTo(ctx, probe); err != nil {
+		return 0, err
+	}
+	early, err := f.probes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	begun := f.stored
+	all, err := f.upTo(ctx, million)
+	if err != nil {
+		return 0, err
+	}
+	fmt.Printf("\nfilled to %d messages in %.0f s (%.0f/s, 4 KiB bodies, 50 writers)\n", million, all.Seconds(), float64(million-begun)/all.Seconds())
+	late, err := f.probes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	growth := late.median() / early.median()
+	fmt.Printf("us per commit, median of 5 times %d: at 10 thousand %s, at %d %s: %.2f times\n", probe, early, million, late, growth)
+	return growth, nil
+}
+
+// A filling puts messages of 4 KiB into a store, by 50 writers.
+type filling struct {
+	store  *store.Store
+	stored int
+}
+
+// upTo goes on until so many are stored, and gives how long that took.
+func (f *filling) upTo(ctx context.Context, total int) (time.Duration, error) {
+	var next atomic.Int64
+	next.Store(int64(f.stored))
+	start := time.Now()
+	err := parallel(50, func(int) error {
+		for {
+			n := int(next.Add(1))
+			if n > total || ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := commitOne(f.store, n, 4<<10); err != nil {
+				return err
+			}
+		}
+	})
+	f.stored = total
+	return time.Since(start), err
+}
+
+// probes gives what a commit takes now, in microseconds, five times.
+func (f *filling) probes(ctx context.Context) (us series, err error) {
+	for range 5 {
+		took, err := f.upTo(ctx, f.stored+probe)
+		if err != nil {
+			return nil, err
+		}
+		us = append(us, float64(took.Microseconds())/probe)
+	}
+	return us, nil
+}
+
+// measureOpens opens a store three times, and gives the seconds.
+func measureOpens(dir string) (opens series, err error) {
+	for range 3 {
+		start := time.Now()
+		s, err := openStore(dir)
+		if err != nil {
+			return nil, err
+		}
+		opens = append(opens, time.Since(start).Seconds())
+		if err := s.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return opens, nil
 }
 
 func searchTable(ctx context.Context, s *store.Store) {
@@ -225,12 +252,6 @@ func searchTable(ctx context.Context, s *store.Store) {
 		fmt.Fprintf(tw, "%q\t%s\t%s\n", q, number(ms.quantile(0.5)), number(ms.quantile(0.99)))
 	}
 	tw.Flush()
-}
-
-func openStore(dir string) (*store.Store, error) {
-	cfg := store.DefaultConfig()
-	cfg.Dir, cfg.Node = dir, "bench"
-	return store.Open(cfg)
 }
 
 var filler = strings.Repeat("The quick brown fox jumps over the lazy dog, and so on until it is long enough.\r\n", 1000)

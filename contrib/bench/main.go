@@ -34,33 +34,20 @@ func main() {
 	}
 }
 
-const benches = "journal, relay, milter, policy, similar, hijack, search, track or recall"
+const names = "journal, relay, milter, policy, similar, hijack, search, track or recall"
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("say what to measure: %s", benches)
+		return fmt.Errorf("say what to measure: %s", names)
 	}
-	switch args[0] {
-	case "journal":
-		return benchJournal(ctx, args[1:])
-	case "relay":
-		return benchRelay(ctx, args[1:])
-	case "hijack":
-		return benchHijack(ctx, args[1:])
-	case "similar":
-		return benchSimilar(ctx, args[1:])
-	case "milter":
-		return benchMilter(ctx, args[1:])
-	case "policy":
-		return benchPolicy(ctx, args[1:])
-	case "search":
-		return benchSearch(ctx, args[1:])
-	case "track":
-		return benchTrack(ctx, args[1:])
-	case "recall":
-		return benchRecall(ctx, args[1:])
+	bench, ok := map[string]func(context.Context, []string) error{
+		"journal": benchJournal, "relay": benchRelay, "milter": benchMilter, "policy": benchPolicy, "similar": benchSimilar,
+		"hijack": benchHijack, "search": benchSearch, "track": benchTrack, "recall": benchRecall,
+	}[args[0]]
+	if !ok {
+		return fmt.Errorf("%q is not a bench: use %s", args[0], names)
 	}
-	return fmt.Errorf("%q is not a bench: use %s", args[0], benches)
+	return bench(ctx, args[1:])
 }
 
 // A series holds the repetitions of one figure.

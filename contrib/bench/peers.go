@@ -83,18 +83,28 @@ policy:
 %sapi: {listen: "", socket: %s/api.sock}
 log: {level: error}
 %s%s`, dir, smtp, sinkAddr, hold, v.rules, dir, v.domains, more)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	p, err := serve(ctx, binary, file, text, smtp)
+	if err != nil {
+		return nil, err
+	}
+	p.dir = dir
+	return p, awaitGreeting(ctx, p.addr)
+}
+
+// serve runs the binary with a configuration, which it writes into a file. It greets on the port some time later.
+func serve(ctx context.Context, binary, file, configuration string, port int) (*peer, error) {
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, binary, "serve", "--config", file)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &peer{addr: "127.0.0.1:" + strconv.Itoa(smtp), process: cmd.Process, done: make(chan error, 1), dir: dir}
+	p := &peer{addr: "127.0.0.1:" + strconv.Itoa(port), process: cmd.Process, done: make(chan error, 1)}
 	go func() { p.done <- cmd.Wait() }()
-	return p, awaitGreeting(ctx, p.addr)
+	return p, nil
 }
 
 // startPostfix runs Debian's Postfix as it is delivered, in a private directory on loopback, with

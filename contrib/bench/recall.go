@@ -37,18 +37,12 @@ func benchRecall(ctx context.Context, args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if *dir == "" {
-		d, err := os.MkdirTemp("", "sendgate-bench-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(d)
-		if err := os.Chmod(d, 0o755); err != nil { // Dovecot reads mail as nobody
-			return err
-		}
-		*dir = d
+	work, remove, err := workDir(*dir, "")
+	if err != nil {
+		return err
 	}
-	r := &recallBench{dir: *dir, mailboxes: *mailboxes, read: *read, others: *others, concurrency: *at}
+	defer remove()
+	r := &recallBench{dir: work, mailboxes: *mailboxes, read: *read, others: *others, concurrency: *at}
 	ways := []string{"imap", "doveadm"}
 	if *only != "" {
 		if !slices.Contains(ways, *only) {
@@ -103,20 +97,12 @@ func (r *recallBench) print(reps int, ways []string, sums map[string]*recallSums
 }
 
 // rep fills mailboxes and takes the message out of them.
-func (r *recallBench) rep(ctx context.Context, way string, sums *recallSums) error {
-	dir, err := os.MkdirTemp(r.dir, "recall-")
+func (r *recallBench) rep(ctx context.Context, way string, sums *recallSums) (err error) {
+	s, dir, closed, err := newStore(r.dir)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return err
-	}
-	s, err := openStore(dir)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
+	defer func() { err = errors.Join(err, closed()) }()
 	id := s.NewID()
 	boxes, err := fillMailboxes(dir, id, r)
 	if err != nil {

@@ -12,12 +12,10 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -60,18 +58,11 @@ anomaly: {enabled: false}
 api: {listen: "127.0.0.1:%d", socket: "", tokens: [{name: bench, role: admin, sha256: %s}]}
 log: {level: error}
 %s`, dir, smtp, sinkAddr, tenRules(), api, searchTokenHash, noDomains)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, binary, "serve", "--config", file)
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	began := time.Now()
-	if err := cmd.Start(); err != nil {
+	p, err := serve(ctx, binary, file, text, smtp)
+	if err != nil {
 		return nil, err
 	}
-	p := &peer{addr: fmt.Sprintf("127.0.0.1:%d", smtp), process: cmd.Process, done: make(chan error, 1)}
-	go func() { p.done <- cmd.Wait() }()
 	if err := awaitReplay(ctx, p); err != nil {
 		return nil, err
 	}

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/pprof"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
@@ -29,18 +29,15 @@ func benchTrack(ctx context.Context, args []string) error {
 	reps := fs.Int("reps", 3, "repetitions")
 	lines := fs.Int("lines", 1_000_000, "lines to parse")
 	messages := fs.Int("messages", 100_000, "messages of the journal, each with six lines of the log or more")
-	profile := fs.String("cpuprofile", "", "write a CPU profile of the last reading into the journal here")
+	profiled := fs.String("cpuprofile", "", "write a CPU profile of the last reading into the journal here")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if *dir == "" {
-		d, err := os.MkdirTemp("", "sendgate-bench-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(d)
-		*dir = d
+	work, remove, err := workDir(*dir, "")
+	if err != nil {
+		return err
 	}
+	defer remove()
 	var parse, journal, memory, before series
 	var entries, read int
 	for range *reps {
@@ -51,15 +48,11 @@ func benchTrack(ctx context.Context, args []string) error {
 		parse, entries = append(parse, rate), n
 	}
 	for i := range *reps {
-		if i < *reps-1 {
-			_, err := trackRep(ctx, *dir, *messages, "", &journal, &memory, &before)
-			if err != nil {
-				return err
-			}
-			continue
+		file := ""
+		if i == *reps-1 {
+			file = *profiled
 		}
-		var err error
-		if read, err = trackRep(ctx, *dir, *messages, *profile, &journal, &memory, &before); err != nil {
+		if read, err = trackRep(ctx, work, *messages, file, &journal, &memory, &before); err != nil {
 			return err
 		}
 	}
@@ -105,34 +98,23 @@ func measureParse(ctx context.Context, lines int) (rate float64, entries int, er
 }
 
 // trackRep fills a journal, and has a tracker read the log of its messages.
-func trackRep(ctx context.Context, dir string, messages int, profile string, rate, memory, before *series) (lines int, err error) {
-	d, err := os.MkdirTemp(dir, "track-")
+func trackRep(ctx context.Context, dir string, messages int, profiled string, rate, memory, before *series) (lines int, err error) {
+	s, dir, closed, err := newStore(dir)
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(d)
-	s, err := openStore(d)
-	if err != nil {
-		return 0, err
-	}
-	defer s.Close()
-	name := filepath.Join(d, "mail.log")
+	defer func() { err = errors.Join(err, closed()) }()
+	name := filepath.Join(dir, "mail.log")
 	lines, ends, err := fillTracked(ctx, s, name, messages)
 	if err != nil {
 		return 0, err
 	}
 	*before = append(*before, anonymousMB())
-	if profile != "" {
-		f, err := os.Create(profile)
-		if err != nil {
-			return 0, err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return 0, err
-		}
-		defer pprof.StopCPUProfile()
+	stop, err := profile(profiled)
+	if err != nil {
+		return 0, err
 	}
+	defer func() { err = errors.Join(err, stop()) }()
 	took, err := follow(ctx, s, name, ends)
 	if err != nil {
 		return 0, err
