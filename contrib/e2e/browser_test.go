@@ -151,10 +151,18 @@ func (p *tab) open(t *testing.T, path string) {
 	p.do(t, "open "+path, chromedp.Navigate("http://"+p.server+path))
 }
 
-// press clicks at the first element of a selector, as with a mouse.
+// press clicks at the first element of a selector, as with a mouse. A live page may have put another element in its place
+// after it was found: then nothing was clicked at, and it is looked for again.
 func (p *tab) press(t *testing.T, selector string) {
 	t.Helper()
-	p.do(t, "press "+selector, chromedp.Click(chromedp.CSS(selector)))
+	click := chromedp.Click(chromedp.CSS(selector))
+	p.do(t, "press "+selector, chromedp.Action[chromedp.Void](func(ctx context.Context, page *chromedp.Target) (v chromedp.Void, err error) {
+		for {
+			if v, err = click(ctx, page); err == nil || !strings.Contains(err.Error(), "Could not find node") || ctx.Err() != nil {
+				return v, err
+			}
+		}
+	}))
 }
 
 // fill writes into a field, over what stands there.

@@ -49,7 +49,7 @@ func (o *office) everyPage(t *testing.T, b *browser, p *tab, ids map[string]stri
 		"recalls": "/recalls", "recall-find": "/recalls/new", "recall-found": "/recalls/new?find=1&from=carol", "recall-how": "/recalls/new?message=" + ids["held"],
 		"senders": "/senders", "sender": "/senders/alice", "limits": "/limits", "limits-test": "/limits/test", "approvals": "/approvals",
 		"campaigns": "/campaigns", "alerts": "/alerts", "audit": "/audit", "audit-person": "/audit/person?person=alice%40corp.example",
-		"settings-users": "/settings/users", "settings-user": "/settings/users/" + administrator, "settings-sessions": "/settings/sessions",
+		"settings-users": "/settings/users", "settings-user": "/settings/users/" + administrator, "settings-sessions": "/settings/sessions", "settings-webhooks": "/settings/webhooks",
 		"settings-tokens": "/settings/tokens", "settings-configuration": "/settings/configuration", "settings-about": "/settings/about",
 		"account": "/account", "message-held": "/messages/" + ids["held"], "message-deferred": "/messages/" + ids["deferred"],
 		"message-returned": "/messages/" + ids["returned"], "message-recalled": "/messages/" + ids["inside"], "message-hostile": "/messages/" + ids["hostile0"],

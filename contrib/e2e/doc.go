@@ -24,6 +24,10 @@
 // mail passes and the log is rotated, repeated and shuffled, with 2,000 recipients for each front, and
 // with SENDGATE_LONG=1 with 20,000; then it compares with what the sink and the mailboxes hold.
 //
+// The mail log is taken away under load by the real logrotate, with what the package brings, and each line is
+// accounted for. Webhooks come to a program in Python that checks signatures by the function in the documentation of
+// gateway/notify/webhook.
+//
 // The dashboard is worked with in Chromium, in front of the demo's mailboxes and a world that refuses in
 // hostile words. Every page is opened in both languages and themes, on a desk and on a phone; the console
 // has to stay empty, no request may leave for another host, and nothing out of a message may become a part

@@ -285,6 +285,9 @@ func TestInstall(t *testing.T) {
 	if got := d.do("stat -c '%a %U %G' /etc/sendgate/sendgate.yaml /var/lib/sendgate; man -w sendgate-setup; sendgate version"); !strings.Contains(got, "640 root sendgate\n700 sendgate sendgate\n/usr/share/man/man8/sendgate-setup.8.gz") {
 		t.Error(got)
 	}
+	if got := d.do("sendgate version; cd /usr/share/doc/sendgate; ls contrib/README.zh-CN.md contrib/reference/api.md; test -x contrib/postfix/free-held"); !strings.HasPrefix(got, "sendgate 1.0.0 (") {
+		t.Error(got)
+	}
 	d.do("postfix start")
 	before := d.etc()
 	if out := d.do("sendgate setup --lang en"); !strings.Contains(out, "smtpd_milters = unix:sendgate/milter.sock") || d.etc() != before {
@@ -320,9 +323,15 @@ func TestInstall(t *testing.T) {
 		t.Errorf("held %s before the upgrade, %s after it", id, again)
 	}
 
-	if out, code := d.try("apt-get remove -qy sendgate"); code == 0 || !strings.Contains(out, "sendgate holds 1 messages") {
+	if out, code := d.try("apt-get remove -qy sendgate"); code == 0 || !strings.Contains(out, "sendgate holds 1 message,") {
 		t.Errorf("removed while mail is held: %d\n%s", code, out)
 	}
+	d.stop(gateway)
+	d.stop(helper)
+	if out, code := d.try("apt-get remove -qy sendgate"); code == 0 || !strings.Contains(out, "it does not run, and holds mail (messages: 1)") {
+		t.Errorf("removed while mail is held and nobody runs: %d\n%s", code, out)
+	}
+	helper, gateway = d.serve() // on a journal that root has read
 	d.do("sendgate drain")
 	d.arrives("upgraded")
 	d.ended(gateway)
@@ -340,10 +349,11 @@ func TestInstall(t *testing.T) {
 	if out := d.do("ls /var/lib/sendgate /etc/sendgate/sendgate.yaml"); !strings.Contains(out, "journal\n") {
 		t.Errorf("the removal has left %s", out)
 	}
+	d.do("install -D -o sendgate /dev/null /var/log/sendgate/mail.log")
 	if out := d.do("apt-get purge -qy sendgate"); !strings.Contains(out, "is now /var/backups/sendgate/") {
 		t.Error(out)
 	}
-	if out, _ := d.try("ls -d /etc/sendgate /var/lib/sendgate /usr/bin/sendgate 2>/dev/null; ls /var/backups/sendgate/*"); !strings.Contains(out, "journal\n") || strings.Contains(out, "bin/sendgate\n") || strings.Contains(out, "/etc/sendgate\n") {
+	if out, _ := d.try("ls -d /etc/sendgate /var/lib/sendgate /var/log/sendgate /usr/bin/sendgate 2>/dev/null; ls /var/backups/sendgate/*"); !strings.Contains(out, "journal\n") || strings.Contains(out, "bin/sendgate\n") || strings.Contains(out, "/etc/sendgate\n") || strings.Contains(out, "/var/log/sendgate\n") {
 		t.Errorf("the purge has left %s", out)
 	}
 }

@@ -4,20 +4,27 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sendgate/sendgate/gateway/machinetest"
 )
 
-// patience is how long a test waits for something that takes a moment. It is long because the race
-// detector and other tests may share two processors with it.
-const patience = 60 * time.Second
+const patience = machinetest.Patience
+
+var (
+	need      = machinetest.Need
+	lack      = machinetest.Lack
+	required  = machinetest.Required
+	directory = machinetest.Directory
+	addresses = machinetest.Addresses
+	port      = machinetest.Port
+	write     = machinetest.Write
+)
 
 // The programs of Debian that the tests run.
 const (
@@ -26,85 +33,6 @@ const (
 	dovecotBin    = "/usr/sbin/dovecot"
 	swaksBin      = "/usr/bin/swaks"
 )
-
-// need skips the test where a program or root is missing, or fails it where they are required.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := os.Stat(p); err != nil {
-			lack(t, "%s is not installed: see contrib/test", p)
-		}
-	}
-	if os.Geteuid() != 0 {
-		lack(t, "Postfix starts only as root")
-	}
-}
-
-func lack(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if required() {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
-func required() bool { return os.Getenv("SENDGATE_E2E") == "require" }
-
-// directory makes a private directory that the users of Postfix and Dovecot may pass through;
-// those of t.TempDir are closed to them.
-func directory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "sendgate-e2e-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("remove %s: %v", dir, err)
-		}
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// addresses finds free ports, all different.
-func addresses(t *testing.T, n int) []string {
-	t.Helper()
-	var all []string
-	for tries := 0; len(all) < n; tries++ {
-		// Below the range from which the kernel serves everybody who asks for port 0 (ip(7)): it would
-		// give the port away again before the program that it is for has started.
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if err != nil && tries < 100 {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		all = append(all, l.Addr().String())
-	}
-	return all
-}
-
-func port(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return port
-}
-
-func write(t *testing.T, text string, path ...string) string {
-	t.Helper()
-	name := filepath.Join(path...)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
 
 // eventually waits until the condition holds; the text says what was waited for.
 func eventually(t *testing.T, what string, condition func() bool) {

@@ -62,10 +62,8 @@ func (r *recalling) againstRelease(t *testing.T) {
 	n := races(100, 5_000)
 	ids, recalls := make([]string, n), make([]string, n)
 	subject := func(i int) string { return fmt.Sprintf("release%d%s", i, r.front) }
-	parallelly(n, func(i int) {
+	parallelly(n, func(i int) { // one after the other: the window in which such a recall may be asked for is short
 		ids[i] = r.send(t, "alice@corp.test", subject(i), recallLetter(subject(i), "X-Sendgate-Hold: 600\r\n", "<"+subject(i)+"@corp.test>"), "x@world.test")
-	})
-	parallelly(n, func(i int) {
 		var both sync.WaitGroup
 		both.Go(func() {
 			shortly(t.Context(), 30*time.Millisecond)
@@ -75,10 +73,16 @@ func (r *recalling) againstRelease(t *testing.T) {
 		})
 		both.Go(func() {
 			shortly(t.Context(), 10*time.Millisecond)
-			recalls[i] = r.takeBack(t, ids[i], nil).ID
+			a := r.takeBack(t, ids[i], nil)
+			if recalls[i] = a.ID; a.ID == "" {
+				t.Errorf("%s is not to be taken back: %s", ids[i], a.Restriction.Code)
+			}
 		})
 		both.Wait()
 	})
+	if t.Failed() {
+		return
+	}
 	came := map[string]int{}
 	codes := map[string]int{}
 	var ended []string

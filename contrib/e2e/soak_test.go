@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,9 +28,9 @@ import (
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	need(t, dovecotBin, postfixBin)
-	s := &soak{length: 30 * time.Second, pause: 3 * time.Second, world: startSink(t), ids: map[int]string{}, arrived: map[int]map[string]bool{}}
+	s := &soak{length: 30 * time.Second, pause: 3 * time.Second, recalls: 500 * time.Millisecond, world: startSink(t), ids: map[int]string{}, arrived: map[int]map[string]bool{}}
 	if os.Getenv("SENDGATE_LONG") != "" {
-		s.length, s.pause = 2*time.Hour, time.Minute
+		s.length, s.pause, s.recalls = 2*time.Hour, time.Minute, 7*time.Second
 	}
 	if text := os.Getenv("SENDGATE_SOAK"); text != "" {
 		var err error
@@ -39,6 +38,9 @@ func TestSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.pause = s.length / 100
+		if s.length > 10*time.Minute {
+			s.recalls = 7 * time.Second
+		}
 	}
 	s.world.passing = s.arrive
 	s.mta = startPostfix(t, startDovecot(t), s.world.address)
@@ -56,6 +58,7 @@ func TestSoak(t *testing.T) {
 type soak struct {
 	*gateway
 	length, pause time.Duration
+	recalls       time.Duration // between two of them: each is followed for a quarter of an hour
 	mta           *postfix
 	world         *sink
 
@@ -66,12 +69,6 @@ type soak struct {
 	recalled []string                // ids
 	arrived  map[int]map[string]bool // the queue ids by which Postfix brought it
 	samples  []sample
-}
-
-// A sample is what the process used at a moment.
-type sample struct {
-	memory, files, goroutines, disk float64 // MB, MB for the disk
-	messages                        int
 }
 
 // smallDisk gives the journal a file system of its own, that can be filled.
@@ -113,7 +110,7 @@ func (s *soak) run(t *testing.T) {
 		all.Go(func() { s.client(over) })
 	}
 	all.Go(func() { s.every(over, time.Second, func() { s.look(t) }) })
-	all.Go(func() { s.every(over, max(500*time.Millisecond, s.length/1000), func() { s.recall(t) }) })
+	all.Go(func() { s.every(over, s.recalls, func() { s.recall(t) }) })
 	all.Go(func() { s.every(over, s.length/120, func() { s.measure(t) }) })
 	all.Go(func() { s.watch(over) })
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
@@ -307,57 +304,6 @@ func (s *soak) watch(over chan struct{}) {
 	})
 }
 
-// measure notes what the process uses.
-func (s *soak) measure(t *testing.T) {
-	pid := s.process.command.Process.Pid
-	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	check(t, err)
-	response, err := http.Get("http://" + s.api + "/metrics")
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer response.Body.Close()
-	one := sample{files: float64(len(open)), memory: anonymous(t, pid), disk: diskUse(filepath.Join(s.dir, "data"))}
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		if text, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
-			one.goroutines, err = strconv.ParseFloat(text, 64)
-			check(t, err)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	one.messages = len(s.ids)
-	s.samples = append(s.samples, one)
-}
-
-// anonymous is the memory of a process that no file backs, in MB.
-func anonymous(t *testing.T, pid int) float64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	check(t, err)
-	found := regexp.MustCompile(`(?m)^Anonymous: +(\d+) kB$`).FindSubmatch(text)
-	if found == nil {
-		t.Fatalf("no anonymous memory in\n%s", text)
-	}
-	kb, _ := strconv.ParseFloat(string(found[1]), 64)
-	return kb / 1024
-}
-
-// diskUse is what the files of a directory take, in MB.
-func diskUse(dir string) float64 {
-	sum := 0.0
-	_ = filepath.WalkDir(dir, func(_ string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() || e.Name() == filler {
-			return nil // it has just been removed, or is not the gateway's
-		}
-		if info, err := e.Info(); err == nil {
-			sum += float64(info.Sys().(*syscall.Stat_t).Blocks) * 512
-		}
-		return nil
-	})
-	return sum / (1 << 20)
-}
-
 // account compares what was accepted with what arrived.
 func (s *soak) account(t *testing.T) {
 	within(t, 10*patience, "nothing is left to be sent", func() bool { return s.waiting(t) == 0 })
@@ -397,38 +343,4 @@ func (p *postfix) empty(t *testing.T) bool {
 	run(t, "postqueue", "-c", filepath.Join(p.dir, "etc"), "-f")
 	out, _ := run(t, "postqueue", "-c", filepath.Join(p.dir, "etc"), "-p")
 	return strings.Contains(out, "Mail queue is empty")
-}
-
-// compare holds the last twelfth of the samples against the first.
-func (s *soak) compare(t *testing.T) {
-	part := len(s.samples) / 12
-	if part == 0 {
-		t.Fatalf("%d samples only", len(s.samples))
-	}
-	first, last := middle(s.samples[:part]), middle(s.samples[len(s.samples)-part:])
-	t.Logf("first twelfth, median: %+v", first)
-	t.Logf("last twelfth, median:  %+v", last)
-	if last.files > 1.5*first.files+50 || last.goroutines > 1.5*first.goroutines+100 {
-		t.Error("files or goroutines have grown")
-	}
-	if s.length > 10*time.Minute && last.memory > 2*first.memory+100 {
-		t.Error("memory has grown")
-	}
-}
-
-// middle takes the median of each figure.
-func middle(all []sample) sample {
-	of := func(figure func(sample) float64) float64 {
-		values := make([]float64, len(all))
-		for i := range all {
-			values[i] = figure(all[i])
-		}
-		slices.Sort(values)
-		return values[len(values)/2]
-	}
-	return sample{
-		memory: of(func(s sample) float64 { return s.memory }), files: of(func(s sample) float64 { return s.files }),
-		goroutines: of(func(s sample) float64 { return s.goroutines }), disk: of(func(s sample) float64 { return s.disk }),
-		messages: all[len(all)/2].messages,
-	}
 }

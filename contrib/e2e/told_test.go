@@ -101,7 +101,7 @@ func (l *limited) tellsAdmins(t *testing.T) {
 		t.Errorf("mails of incidents %v, not %v", of, told)
 	}
 	n := l.awaitNotice(t, "postmaster@corp.test", "邮件等待审批：carol@corp.test / Waits for approval: carol@corp.test")
-	wantWords(t, "the notice", n.text, "sendgate approvals", "请批准或取消", "4 recipients in one message, the limit is 3")
+	wantWords(t, "the notice", n.text, "sendgate approvals", "请决定放行或撤回", "/approvals", "4 recipients in one message, the limit is 3")
 }
 
 func (l *limited) tellsSenders(t *testing.T) {
