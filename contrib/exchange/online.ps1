@@ -65,7 +65,8 @@ $when = @{
   ExceptIfSenderIpRanges     = $GatewayAddress   # what comes back from sendgate goes out
   RouteMessageOutboundConnector = $Name
 }
-if ($Group) { $when.FromMemberOf = $Group } else { $when.FromScope = 'InOrganization' }
+# A rule that is there keeps the condition of the other kind, unless it is taken out: the pilots' group, after the pilot.
+if ($Group) { $when.FromMemberOf = $Group; $not = @{ FromScope = $null } } else { $when.FromScope = 'InOrganization'; $not = @{ FromMemberOf = $null } }
 
 foreach ($part in @{ 'inbound connector' = $in }, @{ 'outbound connector' = $out }, @{ 'transport rule' = $when }) {
   foreach ($title in $part.Keys) {
@@ -78,7 +79,7 @@ if (-not $Apply) { Write-Output 'Nothing has been changed: -Apply does it.'; ret
 # The way back first: mail that had left would not find home.
 if ($inbound)  { Set-InboundConnector  -Identity $inbound.Identity @in }   else { New-InboundConnector  -Name $Name @in  | Out-Null }
 if ($outbound) { Set-OutboundConnector -Identity $outbound.Identity @out } else { New-OutboundConnector -Name $Name @out | Out-Null }
-if ($rule)     { Set-TransportRule     -Identity $rule.Identity @when }    else { New-TransportRule     -Name $Name @when | Out-Null }
+if ($rule)     { Set-TransportRule     -Identity $rule.Identity @when @not }  else { New-TransportRule     -Name $Name @when | Out-Null }
 
 $tenant = (Get-OrganizationConfig).ExternalDirectoryOrganizationId
 if (-not $tenant) { $tenant = 'the tenant id of the Entra admin centre' }
