@@ -137,7 +137,7 @@
       if (m.kind === "alone") alone.add(m.url);
       for (const s of [...sources]) {
         if (m.kind === "open") { s.readyState = EventSource.OPEN; if (s.onopen) s.onopen(new Event("open")); }
-        else if (m.kind === "error") { s.readyState = EventSource.CONNECTING; if (s.onerror) s.onerror(new Event("error")); }
+        else if (m.kind === "error") { s.readyState = EventSource.CONNECTING; live(false); } // it connects again by itself
         else if (m.kind === "closed" || (m.kind === "alone" && s.url === m.url)) drop(s);
         else if (m.url === s.url) s.dispatchEvent(new MessageEvent(m.name, { data: m.data }));
       }
