@@ -106,7 +106,7 @@ func TestSignInsStandOnThePageOfTheSender(t *testing.T) {
 		t.Errorf("what cannot be read: %d %s", status, inner(page))
 	}
 	b.language = "zh-CN"
-	b.sees("/senders/alice%40corp.example", "发信登录记录", "被拒绝", "被拒绝的可能是任何人")
+	b.sees("/senders/alice%40corp.example", "发信登录记录", "被拒绝", "被拒绝的登录可能来自任何人")
 }
 
 // From where somebody is signed in to the dashboard, and from where a message came, leads to the sender's sign-ins.
