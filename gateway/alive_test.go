@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway/machinetest"
 	"github.com/sendgate/sendgate/gateway/milter"
 	"github.com/sendgate/sendgate/gateway/relay"
 	"github.com/sendgate/sendgate/gateway/web"
@@ -51,7 +52,7 @@ func TestAlive(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
-	awaited(t, "it is alive", func() bool { return g.Alive(t.Context()) == nil })
+	machinetest.Eventually(t, "it is alive", func() bool { return g.Alive(t.Context()) == nil })
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
@@ -86,7 +87,7 @@ func TestAPartThatHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.drain.mu.Lock()
-		awaited(t, "the fronts do not answer", func() bool {
+		machinetest.Eventually(t, "the fronts do not answer", func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // who asks may be less patient
 			defer cancel()
 			err := g.Alive(ctx)
@@ -123,7 +124,7 @@ func TestAPartThatHangs(t *testing.T) {
 			_, err := journal.Commit(context.Background(), store.Change{Message: id, Envelope: &e, Events: []policy.Event{{Kind: policy.Accepted, Time: e.Received}}})
 			committed <- err
 		}()
-		awaited(t, "the journal hangs", func() bool {
+		machinetest.Eventually(t, "the journal hangs", func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			return g.Alive(ctx) != nil

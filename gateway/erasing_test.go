@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway/machinetest"
 	"github.com/sendgate/sendgate/gateway/recall"
 	"github.com/sendgate/sendgate/gateway/relay"
 	"github.com/sendgate/sendgate/gateway/web"
@@ -124,11 +125,11 @@ func (g *tracedGateway) leaveTraces() policy.ID {
 	if err := g.store.Keep(owed.name(), value); err != nil {
 		g.t.Fatal(err)
 	}
-	awaited(g.t, "the sign-ins are written down", func() bool {
+	machinetest.Eventually(g.t, "the sign-ins are written down", func() bool {
 		all, err := g.logins.of(g.t.Context(), leaver)
 		return err == nil && len(all) == 2
 	})
-	awaited(g.t, "recalls are not followed any more", func() bool {
+	machinetest.Eventually(g.t, "recalls are not followed any more", func() bool {
 		list, err := g.recalls.List(g.t.Context(), policy.ID{}, 10)
 		if err != nil {
 			g.t.Fatal(err)
@@ -140,7 +141,7 @@ func (g *tracedGateway) leaveTraces() policy.ID {
 		}
 		return len(list) == 2
 	})
-	awaited(g.t, "alerts are raised", func() bool { return len(g.alerts.List(false)) >= 3 })
+	machinetest.Eventually(g.t, "alerts are raised", func() bool { return len(g.alerts.List(false)) >= 3 })
 	return mine
 }
 
@@ -267,7 +268,7 @@ func TestAnErasedPersonIsNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	g = startTraced(t, cfg) // all of the journal is read
-	awaited(t, "the memory is saved", func() bool {
+	machinetest.Eventually(t, "the memory is saved", func() bool {
 		done := make(chan error, 1)
 		g.limits.asks <- func() { g.limits.saved = 0; done <- g.limits.save() }
 		return <-done == nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/alert"
+	"github.com/sendgate/sendgate/gateway/machinetest"
 	"github.com/sendgate/sendgate/gateway/notify/webhook"
 	"github.com/sendgate/sendgate/gateway/web"
 	"github.com/sendgate/sendgate/policy"
@@ -75,7 +76,7 @@ func (p *program) got() []string {
 // takes waits for these events, and holds that there are no others.
 func (p *program) takes(t *testing.T, want []string) {
 	t.Helper()
-	awaited(t, "the program has all events", func() bool { return len(p.got()) >= len(want) })
+	machinetest.Eventually(t, "the program has all events", func() bool { return len(p.got()) >= len(want) })
 	if got := p.got(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -133,7 +134,7 @@ func (r *teller) only() web.Webhook {
 // is waits until the webhook is in a state.
 func (r *teller) is(state string) web.Webhook {
 	r.t.Helper()
-	awaited(r.t, "the webhook is "+state, func() bool { return r.only().State == state })
+	machinetest.Eventually(r.t, "the webhook is "+state, func() bool { return r.only().State == state })
 	return r.only()
 }
 
@@ -147,14 +148,14 @@ func TestAProgramIsToldOfEachEvent(t *testing.T) {
 	p := startProgram(t, http.StatusOK)
 	r := tellerOf(t, openStore(t), p.url)
 	want := r.accepts(3)
-	awaited(t, "the program has all events", func() bool { return len(p.got()) == len(want) })
+	machinetest.Eventually(t, "the program has all events", func() bool { return len(p.got()) == len(want) })
 	got := p.got()
 	for i := 0; i < len(want); i += 2 { // of one message in their order; messages go beside each other
 		if first, second := slices.Index(got, want[i]), slices.Index(got, want[i+1]); first < 0 || second < first {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	awaited(t, "it is known that nothing waits", func() bool { w := r.only(); return w.Behind == 0 && w.LagSeconds == 0 })
+	machinetest.Eventually(t, "it is known that nothing waits", func() bool { w := r.only(); return w.Behind == 0 && w.LagSeconds == 0 })
 	if w := r.only(); w.State != webhook.Well || w.Delivered != 6 || w.LastDelivery.IsZero() || w.Error != "" || !w.NextTry.IsZero() {
 		t.Errorf("%+v", w)
 	}
@@ -165,7 +166,7 @@ func TestAProgramThatAnswers500AndThen200(t *testing.T) {
 	p := startProgram(t, http.StatusInternalServerError)
 	r := tellerOf(t, openStore(t), p.url)
 	want := r.accepts(1)
-	awaited(t, "it was tried again by itself", func() bool { return p.tries() >= 2 })
+	machinetest.Eventually(t, "it was tried again by itself", func() bool { return p.tries() >= 2 })
 	w := r.is(webhook.Failing)
 	if w.Error != "HTTP status 500" || w.ErrorAt.IsZero() || w.NextTry.IsZero() || w.Behind == 0 || w.Delivered != 0 {
 		t.Errorf("%+v", w)
@@ -191,7 +192,7 @@ func TestAProgramThatIsGone(t *testing.T) {
 	if w := r.is(webhook.Disabled); w.Error != "HTTP status 410" {
 		t.Errorf("%+v", w)
 	}
-	awaited(t, "people are told", func() bool { return len(r.occurrences()) == 1 })
+	machinetest.Eventually(t, "people are told", func() bool { return len(r.occurrences()) == 1 })
 	if o := r.occurrences()[0]; o.Kind != alert.WebhookFailing || o.Subject != "crm" || o.Ends || !strings.Contains(o.Text.EN, "gone for good (HTTP status 410)") {
 		t.Errorf("%+v", o)
 	}
@@ -208,7 +209,7 @@ func TestAProgramThatIsGone(t *testing.T) {
 	if err := r.Resume("crm", false); err != nil {
 		t.Error(err)
 	}
-	awaited(t, "it has all events", func() bool { return len(p.got()) == 1+len(want) })
+	machinetest.Eventually(t, "it has all events", func() bool { return len(p.got()) == 1+len(want) })
 	r.is(webhook.Well)
 }
 
@@ -220,7 +221,7 @@ func TestWhatWaitsIsGivenUp(t *testing.T) {
 	if err := r.Resume("crm", true); err != nil {
 		t.Error(err)
 	}
-	awaited(t, "nothing waits", func() bool { w := r.only(); return w.Behind == 0 && w.State == webhook.Well })
+	machinetest.Eventually(t, "nothing waits", func() bool { w := r.only(); return w.Behind == 0 && w.State == webhook.Well })
 	p.answer(http.StatusNoContent)
 	p.takes(t, r.accepts(1))
 }
@@ -235,7 +236,7 @@ func TestEventsOfARestart(t *testing.T) {
 	want = append(want, r.accepts(1)...) // as the end of a shutdown may
 	p.answer(http.StatusOK)
 	tellerOf(t, journal, p.url)
-	awaited(t, "it has all events", func() bool { return len(p.got()) == len(want) })
+	machinetest.Eventually(t, "it has all events", func() bool { return len(p.got()) == len(want) })
 	got := p.got()
 	if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
 		t.Errorf("%q, want %q", got, want)

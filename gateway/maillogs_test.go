@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway/machinetest"
 	"github.com/sendgate/sendgate/gateway/maillog"
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/store"
@@ -20,22 +21,6 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 )
-
-// awaited waits until the condition holds.
-func awaited(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(time.Minute)
-	defer deadline.Stop()
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for !condition() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("after a minute still not: %s", what)
-		case <-again.C:
-		}
-	}
-}
 
 // A scribe is the mail log of a journal, while it runs.
 type scribe struct {
@@ -111,7 +96,7 @@ func verbs(t *testing.T, files ...string) (all []string) {
 // writes waits for these lines, and holds that there are no others.
 func (s *scribe) writes(want []string, files ...string) {
 	s.t.Helper()
-	awaited(s.t, fmt.Sprintf("%d lines", len(want)), func() bool { return len(verbs(s.t, files...)) >= len(want) })
+	machinetest.Eventually(s.t, fmt.Sprintf("%d lines", len(want)), func() bool { return len(verbs(s.t, files...)) >= len(want) })
 	if got := verbs(s.t, files...); !slices.Equal(got, want) {
 		s.t.Errorf("%q, want %q", got, want)
 	}
@@ -151,7 +136,7 @@ func TestTheMailLogIsReopened(t *testing.T) {
 		t.Fatal(err)
 	}
 	(&Gateway{mailLog: s.mailLog}).ReopenLogs()
-	awaited(t, "there is a new file", func() bool { _, err := os.Stat(file); return err == nil })
+	machinetest.Eventually(t, "there is a new file", func() bool { _, err := os.Stat(file); return err == nil })
 	after := s.accepts(2)
 	s.writes(after, file)
 	s.writes(before, file+".1")
@@ -205,7 +190,7 @@ func TestAMailLogThatCannotBeWritten(t *testing.T) {
 				s.Reopen()
 			}
 			want = append(want, s.accepts(2)...) // nobody waits for the log
-			awaited(t, "it says that it cannot", func() bool { return s.Err() != nil })
+			machinetest.Eventually(t, "it says that it cannot", func() bool { return s.Err() != nil })
 			if err := s.Err(); !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, without %q", err, tt.want)
 			}
@@ -215,7 +200,7 @@ func TestAMailLogThatCannotBeWritten(t *testing.T) {
 			if err := tt.heal(); err != nil {
 				t.Fatal(err)
 			}
-			awaited(t, "it can be written again", func() bool { return s.Err() == nil })
+			machinetest.Eventually(t, "it can be written again", func() bool { return s.Err() == nil })
 			want = append(want, s.accepts(1)...)
 			s.writes(want, files...)
 			if n := s.own.FilterMessage("the mail log cannot be written; its lines wait").Len(); n != 1 {
@@ -231,7 +216,7 @@ func TestLinesWaitForTheNextStart(t *testing.T) {
 	file, journal := filepath.Join(dir, "mail.log"), openStore(t)
 	s := scribeOf(t, journal, toFile(file))
 	want := s.accepts(3)
-	awaited(t, "it says that it cannot", func() bool { return s.Err() != nil })
+	machinetest.Eventually(t, "it says that it cannot", func() bool { return s.Err() != nil })
 	s.stop()
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -275,7 +260,7 @@ func TestASyslogDaemonThatIsAwayForAWhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = append(want, s.accepts(2)...)
-	awaited(t, "it says that nobody is there", func() bool { return s.Err() != nil })
+	machinetest.Eventually(t, "it says that nobody is there", func() bool { return s.Err() != nil })
 	if err := s.Err(); !strings.Contains(err.Error(), socket) {
 		t.Error(err)
 	}
@@ -286,7 +271,7 @@ func TestASyslogDaemonThatIsAwayForAWhile(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	awaited(t, "all is well", func() bool { return s.Err() == nil })
+	machinetest.Eventually(t, "all is well", func() bool { return s.Err() == nil })
 }
 
 // TestTheMailLogEndsWithTheJournal is the order of a shutdown, and no trouble.

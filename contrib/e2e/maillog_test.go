@@ -219,21 +219,7 @@ func submitted(server string, message []byte) (answer string, err error) {
 		return "", err
 	}
 	defer client.Close()
-	if err := errors.Join(client.Mail("alice@corp.test", nil), client.Rcpt("bob@world.test", nil)); err != nil {
-		return "", err
-	}
-	w, err := client.Data()
-	if err != nil {
-		return "", err
-	}
-	if _, err := w.Write(message); err != nil {
-		return "", err
-	}
-	response, err := w.CloseWithResponse()
-	if err != nil {
-		return "", err
-	}
-	return response.StatusText, nil
+	return transmit(client, "alice@corp.test", nil, []string{"bob@world.test"}, nil, message)
 }
 
 // files are those of the log, the oldest first; those behind the last two are compressed.

@@ -68,6 +68,11 @@ func submit(t *testing.T, server, from string, options *smtp.MailOptions, to []s
 		t.Fatal(err)
 	}
 	defer client.Close()
+	return transmit(client, from, options, to, rcpt, message)
+}
+
+// transmit sends a message over a connection, and gives the text of the last reply.
+func transmit(client *smtp.Client, from string, options *smtp.MailOptions, to []string, rcpt *smtp.RcptOptions, message []byte) (string, error) {
 	if err := client.Mail(from, options); err != nil {
 		return "", err
 	}

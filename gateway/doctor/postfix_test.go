@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway/machinetest"
 	"github.com/sendgate/sendgate/gateway/postconf"
 )
 
@@ -346,7 +347,7 @@ func TestFreeHeld(t *testing.T) {
 	send()
 	send()
 	var held []string
-	eventually(t, "two messages on hold", func() bool {
+	machinetest.Eventually(t, "two messages on hold", func() bool {
 		held = regexp.MustCompile(`"queue_name": "hold", "queue_id": "(\w+)"`).FindAllString(m.run("", "/usr/sbin/postqueue", "-c", m.etc(), "-j"), -1)
 		return len(held) == 2
 	})
@@ -366,27 +367,11 @@ func TestFreeHeld(t *testing.T) {
 		t.Errorf("of what export-held has written it would do %q", out)
 	}
 	m.run(log, filepath.Join(contrib, "free-held"), m.etc())
-	eventually(t, "one message goes on", func() bool {
+	machinetest.Eventually(t, "one message goes on", func() bool {
 		text, _ := os.ReadFile(filepath.Join(m.dir, "log", "mail.log"))
 		return strings.Contains(string(text), ids[0]+": to=<a@x.test>, relay=none")
 	})
 	if queue := m.run("", "/usr/sbin/postqueue", "-c", m.etc(), "-j"); !strings.Contains(queue, ids[1]) || strings.Contains(queue, ids[0]) {
 		t.Errorf("the queue is %s", queue)
-	}
-}
-
-// eventually waits until the condition holds; the text says what was waited for.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(time.Minute)
-	defer deadline.Stop()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for !condition() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("after a minute still not: %s", what)
-		case <-again.C:
-		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway/machinetest"
 	"github.com/sendgate/sendgate/gateway/mailbox"
 )
 
@@ -37,23 +38,14 @@ type dovecot struct {
 // formats are the ways in which Dovecot keeps mailboxes that the tests are run with.
 var formats = []string{"mdbox", "maildir"}
 
-// lack ends a test that cannot be run here.
-func lack(t *testing.T, why string, args ...any) {
-	t.Helper()
-	if os.Getenv("SENDGATE_E2E") == "require" {
-		t.Fatalf(why, args...)
-	}
-	t.Skipf(why, args...)
-}
-
 // startDovecot runs a Dovecot until the test ends.
 func startDovecot(t *testing.T, format string) *dovecot {
 	t.Helper()
 	if _, err := os.Stat(dovecotBin); err != nil || os.Getuid() != 0 {
-		lack(t, "needs root and %s", dovecotBin)
+		machinetest.Lack(t, "needs root and %s", dovecotBin)
 	}
 	if version, _ := exec.Command(dovecotBin, "--version").Output(); !bytes.HasPrefix(version, []byte("2.3.")) {
-		lack(t, "the test writes the configuration of Dovecot 2.3, not of %s", version)
+		machinetest.Lack(t, "the test writes the configuration of Dovecot 2.3, not of %s", version)
 	}
 	d := &dovecot{dir: t.TempDir()}
 	for up := d.dir; strings.HasPrefix(up, os.TempDir()) && up != os.TempDir(); up = filepath.Dir(up) {
