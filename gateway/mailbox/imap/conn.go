@@ -98,12 +98,24 @@ func (d *dialer) open(ctx context.Context, user string) (*session, error) {
 		raw.Close()
 		return nil, late(ctx, err)
 	}
-	s.user, s.caps = user, s.client.Caps()
-	if !s.caps.Has(imap.CapUIDPlus) {
+	s.user = user
+	if err := s.ask(); err != nil {
 		s.close()
-		return nil, fmt.Errorf("%w: the server has no UIDPLUS (RFC 4315), without which a message cannot be removed alone", mailbox.ErrDenied)
+		return nil, late(ctx, err)
 	}
 	return s, nil
+}
+
+// ask learns what the server can do now that the user is in. What it said before does not count (RFC 9051 6.2.3): the
+// library forgets that only after it has let LOGIN return, so it is asked, not remembered.
+func (s *session) ask() (err error) {
+	if s.caps, err = s.client.Capability().Wait(); err != nil {
+		return explain("ask what the server can do", err)
+	}
+	if !s.caps.Has(imap.CapUIDPlus) {
+		return fmt.Errorf("%w: the server has no UIDPLUS (RFC 4315), without which a message cannot be removed alone", mailbox.ErrDenied)
+	}
+	return nil
 }
 
 // start begins TLS and waits for the greeting.

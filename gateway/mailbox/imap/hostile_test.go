@@ -13,6 +13,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sendgate/sendgate/gateway/mailbox"
 	"github.com/sendgate/sendgate/gateway/mailbox/mailboxtest"
@@ -49,6 +50,26 @@ func TestHostileServers(t *testing.T) {
 				t.Errorf("error is %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestWhatCountsIsSaidAfterTheLogin holds that what a server can do before a login is not taken for what it can do
+// after it, however the two are ordered by chance (the library forgot too late in one login of thirty).
+func TestWhatCountsIsSaidAfterTheLogin(t *testing.T) {
+	s := script{"CAPABILITY": "* CAPABILITY IMAP4rev1\r\n<tag> OK\r\n"}
+	address, secret := s.serve(t), file(t, "x")
+	var group errgroup.Group
+	for range 1000 {
+		b := backend(t, configured(address, secret))
+		group.Go(func() error {
+			if _, err := b.Find(t.Context(), "u", &mailbox.Match{MessageID: "<1@x>"}); !errors.Is(err, mailbox.ErrDenied) {
+				return fmt.Errorf("error is %v, want %v", err, mailbox.ErrDenied)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
