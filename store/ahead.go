@@ -130,14 +130,24 @@ func (c *coming) decode(v []byte) error {
 	return decoding.Unmarshal(v, &c.Events)
 }
 
+// forget drops what was read before something was taken out of the journal: it is read anew in its turn.
+func (sub *Subscription) forget() {
+	n := sub.store.hub.forgets.Load()
+	if n == sub.forgets {
+		return
+	}
+	sub.forgets = n
+	for i := range sub.old {
+		sub.old[i].read, sub.old[i].Envelope = false, nil
+	}
+	for _, r := range sub.rest { // then there is nothing old
+		sub.old = append(sub.old, coming{Record: Record{Batch: r.Batch, Position: r.Position, Message: r.Message}})
+	}
+	sub.rest = nil
+}
+
 // nextOld gives the next one of the records that are on disk.
 func (sub *Subscription) nextOld() (r Record, ok bool, err error) {
-	if n := sub.store.hub.forgets.Load(); n != sub.forgets {
-		sub.forgets = n
-		for i := range sub.old { // it was rewritten since
-			sub.old[i].read, sub.old[i].Envelope = false, nil
-		}
-	}
 	for len(sub.old) > 0 && !ok {
 		c := &sub.old[0]
 		if ok, err = c.there(sub.store); err != nil {

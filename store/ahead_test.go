@@ -296,3 +296,37 @@ func TestWhatWasReadAheadIsForgotten(t *testing.T) {
 		}
 	}
 }
+
+// The same holds for a batch in memory of which the rest is still to come.
+func TestTheRestOfABatchIsForgotten(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer s.Close()
+	sub := s.Subscribe(0)
+	s.rows.Lock() // the committer waits, so that more than one change comes into a batch
+	var waiting []*pendingChange
+	for range 5 {
+		p, err := s.prepare(Change{Message: s.NewID(), Events: []policy.Event{{Kind: policy.ConfigChanged, Reason: "a name"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.queue <- p
+		waiting = append(waiting, p)
+	}
+	s.rows.Unlock()
+	for _, p := range waiting {
+		<-p.done
+	}
+	for len(sub.rest) == 0 {
+		if _, err := sub.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := sub.rest[0].Message
+	err := s.Redact(next, func(m *Stored) error { m.Records[0].Events[0].Reason = ""; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := sub.Next(t.Context()); err != nil || r.Message != next || r.Events[0].Reason != "" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

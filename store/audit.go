@@ -122,6 +122,20 @@ func (s *Store) AuditLog(before uint64, limit int, keep func(*AuditEntry) bool) 
 // VerifyAudit looks at every entry and gives how many there are. Its error is [ErrAudit] with the number of the
 // first entry that does not hold. Where entries were pruned, the first one there is stands for all before it.
 func (s *Store) VerifyAudit() (entries uint64, err error) {
+	var first error
+	entries, err = s.eachAuditFault(func(fault error) bool { first = fault; return false })
+	if first != nil {
+		err = first
+	}
+	return entries, err
+}
+
+// errAuditLoss is an [ErrAudit] for what is missing or cannot be read. Everything else was changed by somebody.
+var errAuditLoss = fmt.Errorf("%w", ErrAudit)
+
+// eachAuditFault looks at every entry until fn returns false, which is called with what does not hold, and gives how
+// many entries it has looked at. What follows a fault is held against nothing before it.
+func (s *Store) eachAuditFault(fn func(fault error) bool) (entries uint64, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyAudit}, PrefetchValues: true, PrefetchSize: 100})
 		defer it.Close()
@@ -129,12 +143,14 @@ func (s *Store) VerifyAudit() (entries uint64, err error) {
 		for it.Rewind(); it.Valid(); it.Next() {
 			e, err := readAudit(it.Item())
 			if err != nil {
-				return fmt.Errorf("%w: %w", ErrAudit, err)
+				err = fmt.Errorf("%w: %w", errAuditLoss, err)
+			} else {
+				err = e.follows(last)
 			}
-			if err := e.follows(last); err != nil {
-				return err
+			if err != nil && !fn(err) {
+				return nil
 			}
-			last = e
+			last = e // nil for one that cannot be read
 			entries++
 		}
 		return nil
@@ -154,8 +170,11 @@ func (e *AuditEntry) follows(last *AuditEntry) error {
 	case last == nil:
 		last = &AuditEntry{}
 	}
-	if e.Number != last.Number+1 {
-		return fmt.Errorf("%w: entry %d is missing", ErrAudit, last.Number+1)
+	switch first := last.Number + 1; {
+	case e.Number == first+1:
+		return fmt.Errorf("%w: entry %d is missing", errAuditLoss, first)
+	case e.Number != first:
+		return fmt.Errorf("%w: entries %d to %d are missing", errAuditLoss, first, e.Number-1)
 	}
 	if e.link(&last.Hash) != e.Hash {
 		return fmt.Errorf("%w: entry %d does not follow the one before it", ErrAudit, e.Number)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func backedUp(key []byte) bool {
 	case keyFiller, keyIntent:
 		return false
 	}
-	return true
+	return !bytes.HasPrefix(key, lossOf(tableLoss))
 }
 
 // hasValue reports whether keys of a kind always have a value.

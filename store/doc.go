@@ -47,7 +47,8 @@
 //
 // [Store.Backup] writes all of the journal as one batch has left it, while mail goes on; see backupfile.go for the
 // format. [Restore] makes a journal of it in an empty directory. What was waiting then waits for a person, because it may
-// have been sent since. [Verify] reads everything in a journal that is not open and holds it against each other.
+// have been sent since. [Verify] reads everything in a journal that is not open and holds it against each other. What a
+// [Repair] could not mend is noted in the journal: a later Verify tells what was given up, and when, from new damage.
 //
 // # Schemas
 //
@@ -84,7 +85,7 @@
 //	                    q queue id, c campaign, s state, w subject word or CJK bigram, d received at
 //	                    another time than its id says; n kind of an event in a timeline that is no message
 //	a<number>           audit entry
-//	M<name>             schema version, how far a migration has come, known gaps, notes of retention
+//	M<name>             schema version, how far a migration has come, known gaps, what repairs gave up, notes of retention
 //	z<number>           filler that expires at once; see garbage.go
 //
 // Ids are ULIDs, so that the m rows are the index by time and every index lists its messages in

@@ -224,7 +224,7 @@ func (r *modelRun) burst(changes []Change) {
 // next reads a record that has to be there.
 func next(t *testing.T, sub *Subscription) Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := sub.Next(ctx)
 	if err != nil {

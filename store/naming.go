@@ -12,7 +12,8 @@ import (
 
 // Naming gives the ids of all messages and timelines in whose rows a text stands, oldest first. ASCII letters match in
 // either case, and the text may be a part of a longer word: whoever asks looks at what is found. Bodies and what
-// Keep has are not read. It reads all of the journal's rows, a million messages in some seconds.
+// Keep has are not read. It reads all of the journal's rows, a million messages in some seconds. With [ErrDamaged] the ids
+// are those in what can be read: an iterator ends at a damaged block as if nothing followed.
 func (s *Store) Naming(ctx context.Context, text string) (ids []policy.ID, err error) {
 	sought := lower(nil, []byte(text))
 	err = s.view(func(txn *badger.Txn) error {
@@ -20,6 +21,9 @@ func (s *Store) Naming(ctx context.Context, text string) (ids []policy.ID, err e
 			if err := eachNaming(ctx, txn, kind, sought, func(id policy.ID) { ids = append(ids, id) }); err != nil {
 				return fmt.Errorf("find what names somebody: %w", err)
 			}
+		}
+		if damage := s.tableDamage(); damage != nil {
+			return fmt.Errorf("%w: not all rows can be searched: %w", ErrDamaged, damage)
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -106,5 +107,17 @@ func TestABodyStaysWithWhoKeepsIt(t *testing.T) {
 	}
 	if ids, err := s.Naming(t.Context(), "user:ann"); err != nil || len(ids) != 0 {
 		t.Errorf("%v, %v", ids, err)
+	}
+}
+
+// What cannot be searched is no proof that nobody is named there.
+func TestADamagedTableIsSaidByNaming(t *testing.T) {
+	dir := tabled(t)
+	overwrite(t, filepath.Join(dir, engineDir, filepath.Base(slices.Max(engineLogs(t, dir, ".sst")))), 5_000, 1)
+	mustRepair(t, dir)
+	s := mustOpen(t, dir)
+	defer s.Close()
+	if ids, err := s.Naming(t.Context(), "b@example.org"); !errors.Is(err, ErrDamaged) || len(ids) == 0 {
+		t.Errorf("%d are named, %v", len(ids), err)
 	}
 }

@@ -68,7 +68,7 @@ func quirkFlush(t *testing.T, db *badger.DB, dir string) {
 // waitUntil polls a condition that another goroutine or the engine brings about.
 func waitUntil(t *testing.T, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); {
+	for deadline := time.Now().Add(time.Minute); !condition(); {
 		if time.Now().After(deadline) {
 			t.Fatal("it did not come about")
 		}

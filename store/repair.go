@@ -26,6 +26,11 @@ type RepairReport struct {
 	Doubtful   int         // of these, messages that wait and may have been sent in what was lost
 	Unreadable []policy.ID // messages whose rows cannot be read; nothing is done with them
 	Bodiless   []policy.ID // messages that should have a body and have none that can be read
+	// GivenUp is all that this repair and earlier ones could not mend, the first of it; a [Verify] names it as such from
+	// now on. Faults are what no repair gives up: somebody has changed the audit log, or mail waits for nothing.
+	GivenUp      []GivenUp
+	GivenUpCount int
+	Faults       []string
 }
 
 // Repair gives up batches that are missing, so that Open succeeds again: it records the gap and
@@ -33,7 +38,8 @@ type RepairReport struct {
 // that wait to be sent are marked as possible duplicates when something was lost, because it may
 // have been their delivery; those whose body is gone become unknown, so that nobody waits for them.
 // Damaged tables are left as they are and what can be read of them goes on being used. It restores
-// nothing. The store must not be open.
+// nothing. In the end it notes in the journal what it could not mend, and when: [Verify] tells that from new damage.
+// The store must not be open.
 func Repair(cfg Config) (report RepairReport, err error) {
 	if err := restored(cfg.Dir); err != nil {
 		return report, err
@@ -95,7 +101,11 @@ func repair(cfg Config) (report RepairReport, err error) {
 		}
 	}
 	report.LastBatch = s.lastBatch.Load()
-	return report, s.writeWatermark()
+	if err := s.writeWatermark(); err != nil {
+		return report, err
+	}
+	err = s.settleFaults(&report)
+	return report, err
 }
 
 // noteLoss notes in a file whether tables are damaged, for Open to accept them.
@@ -115,7 +125,10 @@ func (s *Store) noteLoss(report *RepairReport) error {
 func (s *Store) giveUp(h hole) error {
 	return s.db.Update(func(txn *badger.Txn) error {
 		key := binary.BigEndian.AppendUint64(append([]byte(nil), gapKey...), h.from)
-		return txn.Set(key, binary.BigEndian.AppendUint64(nil, h.to))
+		return errors.Join(
+			txn.Set(key, binary.BigEndian.AppendUint64(nil, h.to)),
+			txn.Set(lossOf(h.missing()), lossTime(s.cfg.Now())),
+		)
 	})
 }
 

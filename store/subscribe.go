@@ -88,7 +88,7 @@ type Subscription struct {
 	old   []coming // of batches on disk
 	wants func([]policy.Event) bool
 
-	forgets uint64 // of the hub, when old was read
+	forgets uint64 // of the hub, when they were read
 }
 
 // Subscribe reads every record after the batch of this number; 0 stands for those from now on.
@@ -129,7 +129,7 @@ func (sub *Subscription) Next(ctx context.Context) (Record, error) {
 
 // NextUpTo is Next for what is there: after the batch of that number it gives false instead of waiting.
 func (sub *Subscription) NextUpTo(ctx context.Context, last uint64) (r Record, ok bool, err error) {
-	for len(sub.rest) == 0 {
+	for sub.forget(); len(sub.rest) == 0; sub.forget() {
 		if r, ok, err = sub.nextOld(); ok || err != nil {
 			return r, ok, err
 		}

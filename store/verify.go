@@ -153,6 +153,8 @@ func (s *Store) verifySchema() (found int, err error) {
 // A hole is a run of batches that are missing.
 type hole struct{ from, to uint64 }
 
+func (h hole) missing() string { return describe([]hole{h}) + ": missing" }
+
 // holes finds the numbers that are missing between the first and the last batch, other than those
 // given up by a repair, and the last number.
 func (s *Store) holes() (found []hole, last uint64, err error) {

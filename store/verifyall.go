@@ -34,13 +34,39 @@ type VerifyReport struct {
 	Oldest     time.Time // when the oldest message was received
 	Faults     []string  // the first ones, in words
 	FaultCount int
+	// GivenUp are the first ones of the faults that a repair has found before. They are not among Faults.
+	GivenUp      []GivenUp
+	GivenUpCount int
 
-	counts map[int64]counts // by hour, of the messages that are there
+	counts map[int64]counts     // by hour, of the messages that are there
+	known  map[string]time.Time // what was given up
+	repair *settling            // nil in a mere verify
 }
 
+// fault tells of something that is missing, cannot be read or disagrees. A repair gives it up.
 func (v *VerifyReport) fault(format string, args ...any) {
+	what := fmt.Sprintf(format, args...)
+	when, known := v.known[what[:min(len(what), maxLoss)]]
+	switch {
+	case known:
+		v.giveUp(what, when)
+	case v.repair != nil:
+		v.giveUp(what, v.repair.note(what))
+	default:
+		v.broken("%s", what)
+	}
+}
+
+// broken tells of what no repair gives up.
+func (v *VerifyReport) broken(format string, args ...any) {
 	if v.FaultCount++; len(v.Faults) < maxFaults {
 		v.Faults = append(v.Faults, fmt.Sprintf(format, args...))
+	}
+}
+
+func (v *VerifyReport) giveUp(what string, when time.Time) {
+	if v.GivenUpCount++; len(v.GivenUp) < maxFaults {
+		v.GivenUp = append(v.GivenUp, GivenUp{what, when})
 	}
 }
 
@@ -59,17 +85,23 @@ func Verify(ctx context.Context, cfg Config) (report VerifyReport, err error) {
 	if report.Schema, err = s.verifySchema(); err != nil {
 		return report, err
 	}
-	if err := s.tableDamage(); err != nil {
-		report.fault("%v: rows may be missing that are not named here", err)
+	err = s.check(ctx, &report)
+	return report, err
+}
+
+// check goes through everything. In a repair it notes what is wrong.
+func (s *Store) check(ctx context.Context, v *VerifyReport) (err error) {
+	if v.known, err = s.losses(); err != nil {
+		return err
 	}
 	for _, check := range []func(context.Context, *VerifyReport) error{
-		s.checkBatches, s.checkMessages, s.checkTimelines, s.checkDue, s.checkCounts, s.checkAudit,
+		s.checkTables, s.checkBatches, s.checkMessages, s.checkTimelines, s.checkDue, s.checkCounts, s.checkAudit,
 	} {
-		if err := check(ctx, &report); err != nil {
-			return report, err
+		if err := check(ctx, v); err != nil {
+			return err
 		}
 	}
-	return report, nil
+	return nil
 }
 
 // checkBatches looks for missing batches, and for missing events of those that are there.
@@ -101,7 +133,10 @@ func (s *Store) checkBatches(ctx context.Context, v *VerifyReport) error {
 		holes = append(holes, hole{end + 1, mark})
 	}
 	for _, h := range holes {
-		v.fault("%s: missing", describe([]hole{h}))
+		v.fault("%s", h.missing())
+	}
+	if err := s.givenUpGaps(v); err != nil {
+		return err
 	}
 	v.LastBatch, v.Mark = last, mark
 	var list []coming
@@ -233,17 +268,19 @@ func (s *Store) checkBody(v *VerifyReport, m *Message) {
 	}
 }
 
-// checkIndexes looks for entries by which messages are found. They end with their ids.
+// checkIndexes looks for entries by which messages are found. They end with their ids. A repair writes them again.
 func (s *Store) checkIndexes(v *VerifyReport, entries [][]byte) error {
 	suspects, err := s.missing(entries)
 	if err != nil {
 		return err
 	}
+	var gone [][]byte
 	missing := map[policy.ID]int{}
 	err = s.view(func(txn *badger.Txn) error {
 		for _, k := range suspects {
 			_, err := txn.Get(k)
 			if errors.Is(err, badger.ErrKeyNotFound) {
+				gone = append(gone, k)
 				missing[lastID(k)]++
 			} else if err != nil {
 				return err
@@ -251,6 +288,9 @@ func (s *Store) checkIndexes(v *VerifyReport, entries [][]byte) error {
 		}
 		return nil
 	})
+	if err == nil && v.repair != nil {
+		return s.setAll(gone)
+	}
 	for _, id := range slices.SortedFunc(maps.Keys(missing), policy.ID.Compare) {
 		v.fault("message %s: %d entries of indexes are missing", id, missing[id])
 	}
@@ -308,7 +348,7 @@ func (s *Store) checkDue(ctx context.Context, v *VerifyReport) error {
 		return nil
 	})
 	if entries < v.Waiting {
-		v.fault("%d messages wait, and there are timers for %d", v.Waiting, entries)
+		v.broken("%d messages wait, and there are timers for %d", v.Waiting, entries)
 	}
 	return err
 }
@@ -332,12 +372,16 @@ func (s *Store) checkCounts(_ context.Context, v *VerifyReport) error {
 	return nil
 }
 
+// checkAudit looks at the audit log. What was changed in it is no damage: a repair does not give it up.
 func (s *Store) checkAudit(_ context.Context, v *VerifyReport) (err error) {
-	v.Audit, err = s.VerifyAudit()
-	if errors.Is(err, ErrAudit) {
-		v.fault("%v", err)
-		return nil
-	}
+	v.Audit, err = s.eachAuditFault(func(fault error) bool {
+		if errors.Is(fault, errAuditLoss) {
+			v.fault("%v", fault)
+		} else {
+			v.broken("%v", fault)
+		}
+		return true
+	})
 	return err
 }
 
