@@ -132,7 +132,7 @@ type Fate struct {
 	Since time.Time `cbor:"2,keyasint"`
 	// Due is when sendgate itself has to act: end a hold, try again. Zero when it has nothing to do.
 	Due            time.Time `cbor:"3,keyasint,omitzero"`
-	Attempts       int       `cbor:"4,keyasint,omitempty"` // deliveries tried
+	Attempts       int       `cbor:"4,keyasint,omitempty"` // deliveries tried, by us or by the server that has it
 	Reply          string    `cbor:"5,keyasint,omitempty"` // the last SMTP reply
 	Evidence       string    `cbor:"6,keyasint,omitempty"`
 	QueueID        string    `cbor:"7,keyasint,omitempty"`
@@ -184,10 +184,11 @@ func (f Fate) Apply(e Event) Fate {
 	return g
 }
 
-// attempt reports whether the event is the result of our own try to deliver.
+// attempt reports whether the event is the result of a try to deliver. To hand a message to a server behind is none: it
+// would count its delivery there twice.
 func (k Kind) attempt() bool {
 	switch k {
-	case HandedOver, Deferred, DeliveredMailbox, RelayedRemote, Bounced:
+	case Deferred, DeliveredMailbox, RelayedRemote, Bounced:
 		return true
 	}
 	return false

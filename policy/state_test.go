@@ -293,8 +293,8 @@ func permuteFrom(events []Event, fixed int, fn func([]Event)) {
 	}
 }
 
-func TestAttemptsCountOurOwnTries(t *testing.T) {
-	tries := []Kind{HandedOver, Deferred, DeliveredMailbox, RelayedRemote, Bounced}
+func TestAttemptsCountTriesToDeliver(t *testing.T) {
+	tries := []Kind{Deferred, DeliveredMailbox, RelayedRemote, Bounced}
 	for _, k := range Kinds {
 		want := 0
 		if slices.Contains(tries, k) {
@@ -307,6 +307,9 @@ func TestAttemptsCountOurOwnTries(t *testing.T) {
 	f := fate(at(0, Accepted), at(1, Released), at(2, Deferred), at(3, Deferred), at(4, Expired))
 	if f.Attempts != 2 {
 		t.Errorf("two deferrals and an expiry are %d attempts", f.Attempts)
+	}
+	if f := fate(at(0, Accepted), at(1, Released), at(2, HandedOver), at(3, DeliveredMailbox)); f.Attempts != 1 {
+		t.Errorf("what the server behind delivered at once was tried %d times", f.Attempts)
 	}
 	if f = f.Apply(at(5, Resent)).Apply(at(6, RelayedRemote)); f.Attempts != 3 {
 		t.Errorf("the delivery after a resend is attempt %d", f.Attempts)

@@ -21,7 +21,7 @@ type Config struct {
 	Field  string `yaml:"field"`
 	Pace   Pacing `yaml:"pace"`
 	Review Review `yaml:"review"`
-	// Weights replaces weights of [DefaultWeights]; 0 switches a reason off.
+	// Weights replaces what reasons add to the score, by the name of the reason; 0 switches one off.
 	Weights map[Code]int `yaml:"weights"`
 	// Deviations is the z from which on a count is unusual.
 	Deviations float64 `yaml:"deviations"`

@@ -68,7 +68,7 @@ func TestNames(t *testing.T) {
 	if got := strings.Join(names, " "); got != "pass log tag pace hold suspend" {
 		t.Error(got)
 	}
-	for code := range DefaultWeights() {
+	for code := range defaultWeights {
 		l := label(code, Numbers{Seen: 7, Limit: 5, Of: 9})
 		if l.EN == "" || l.ZH == "" || l == label(Suspended, Numbers{}) {
 			t.Errorf("%s has no words: %v", code, l)

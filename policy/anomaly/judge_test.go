@@ -136,7 +136,7 @@ func TestReasons(t *testing.T) {
 			if (r != nil) != (tt.text != "") {
 				t.Fatalf("reasons%s, score %d", v.codes(), v.Score)
 			}
-			if r != nil && (r.Text.EN != tt.text || r.Text.ZH == "" || r.Weight != DefaultWeights()[tt.code]) {
+			if r != nil && (r.Text.EN != tt.text || r.Text.ZH == "" || r.Weight != defaultWeights[tt.code]) {
 				t.Errorf("%+v", r)
 			}
 		})

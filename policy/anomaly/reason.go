@@ -2,7 +2,6 @@ package anomaly
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"strconv"
 	"time"
@@ -52,14 +51,12 @@ const (
 	Capped    Code = "capped"    // too many of what a suspended account may still send
 )
 
+// defaultWeights is what each reason adds to the score.
 var defaultWeights = map[Code]int{
 	Flood: 7, VolumeHour: 5, VolumeDay: 5, VolumeWeek: 5, Rising: 2, RisingDay: 1, External: 2, Several: 6, HardBounces: 6, BounceShare: 3, UnknownUsers: 4,
 	Order: 3, SameText: 2, SharedText: 6, NewAccount: 5,
 	Strangers: 1, Network: 2, Country: 1, Agent: 1, From: 2, Hours: 1, FreeMail: 1, Bare: 1, Dormant: 1,
 }
-
-// DefaultWeights gives what each reason adds to the score.
-func DefaultWeights() map[Code]int { return maps.Clone(defaultWeights) }
 
 // conduct reports whether a reason is what an account does, not how it looks.
 func (c Code) conduct() bool {

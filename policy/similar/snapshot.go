@@ -157,11 +157,24 @@ func (x *Index) Restore(r io.Reader) error {
 	im.Senders, err = readItems[portrait](d, err, im.heading.Senders)
 	im.Learners, err = readItems[schooling](d, err, im.heading.Learners)
 	im.Order, err = readItems[counted](d, err, im.heading.Order)
+	if err == nil && !im.whole() {
+		err = errors.New("a part of it is empty")
+	}
 	if err != nil {
 		return fmt.Errorf("read similarity snapshot: %w", err)
 	}
 	x.adopt(&im)
 	return nil
+}
+
+// whole reports whether everything is there that is pointed to: in a damaged file it may be null.
+func (im *image) whole() bool {
+	for _, c := range im.Campaigns {
+		if c == nil || slices.Contains(c.Members, nil) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(im.Learners, func(l schooling) bool { return l.Learner == nil })
 }
 
 // retake enters the messages of a campaign in the books, those by new text or those by full text: the
