@@ -54,7 +54,7 @@ func TestARestoreIsTold(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx, a.feed) }()
 	told := func(i alert.Incident) bool { return i.Kind == alert.Restored }
-	for deadline := time.Now().Add(10 * time.Second); !slices.ContainsFunc(a.List(true), told); {
+	for deadline := time.Now().Add(time.Minute); !slices.ContainsFunc(a.List(true), told); {
 		if time.Now().After(deadline) {
 			t.Fatalf("nobody is told: %+v", a.List(true))
 		}

@@ -132,24 +132,32 @@ func (c campaignsAPI) Decide(ctx context.Context, id policy.ID, what string, unt
 	if err != nil {
 		return 0, err
 	}
-	done := 0
+	messages := 0
 	for _, m := range waiting {
-		switch what {
-		case "cancel":
-			_, err = c.holder.Cancel(ctx, m, nil, reason, actor)
-		case "return":
-			_, _, err = c.holder.Return(ctx, m, nil, reason, actor)
-		default:
-			err = c.holder.Approve(ctx, m, actor)
-		}
+		done, err := c.decideOne(ctx, m, what, reason, actor)
 		var gone *web.Refusal
 		switch {
-		case err == nil:
-			done++
-		case errors.As(err, &gone), errors.Is(err, hold.ErrInFlight), errors.Is(err, store.ErrNotFound): // somebody was quicker
+		case err == nil && done:
+			messages++
+		case err == nil, errors.As(err, &gone), errors.Is(err, hold.ErrInFlight), errors.Is(err, store.ErrNotFound): // somebody was quicker, or it waits on
 		default:
-			return done, err
+			return messages, err
 		}
 	}
-	return done, nil
+	return messages, nil
+}
+
+// decideOne does to a message what was decided on its campaign. It is not done where nothing could be taken back, as
+// while Postfix holds the message and its helper is away.
+func (c campaignsAPI) decideOne(ctx context.Context, id policy.ID, what, reason, actor string) (done bool, err error) {
+	var outcomes []web.Outcome
+	switch what {
+	case "cancel":
+		outcomes, err = c.holder.Cancel(ctx, id, nil, reason, actor)
+	case "return":
+		outcomes, _, err = c.holder.Return(ctx, id, nil, reason, actor)
+	default:
+		return true, c.holder.Approve(ctx, id, actor)
+	}
+	return slices.ContainsFunc(outcomes, func(o web.Outcome) bool { return o.Code.Status() == policy.RecallSuccess }), err
 }

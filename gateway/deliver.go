@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/sendgate/sendgate/gateway/hold"
 	"github.com/sendgate/sendgate/gateway/postfix"
@@ -11,6 +12,7 @@ import (
 	"github.com/sendgate/sendgate/policy"
 	"github.com/sendgate/sendgate/store"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // postfixLane is where mail goes that Postfix holds for us. The space keeps it apart from the names
@@ -26,6 +28,17 @@ type deliverer struct {
 	routes *routes
 	keeper *postfix.Keeper // nil without the milter
 	log    *zap.Logger
+}
+
+// sameTrouble is how many lines of the same trouble are written in a minute.
+const sameTrouble = 10
+
+// sparing is a log for a deliverer: while the helper is away each message that Postfix holds is tried every few seconds,
+// and thousands may wait.
+func sparing(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(c, time.Minute, sameTrouble, 0)
+	}))
 }
 
 // Upstream names where a message for a recipient goes.

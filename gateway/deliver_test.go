@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/hold"
@@ -245,4 +246,24 @@ func (r *rest) moveTo(queue string) {
 	m := r.helper.queue[queueID]
 	m.Queue = queue
 	r.helper.put(m)
+}
+
+// A helper that is away for hours, while thousands of messages are tried every few seconds, does not fill the log.
+func TestTroubleIsSaidSparingly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, lines := observer.New(zap.WarnLevel)
+		log := sparing(zap.New(core))
+		said := func(message string) int { return lines.FilterMessage(message).Len() }
+		for range 10 * sameTrouble {
+			log.Warn("the helper is away")
+		}
+		log.Warn("something else")
+		if said("the helper is away") != sameTrouble || said("something else") != 1 {
+			t.Errorf("%+v", lines.All())
+		}
+		time.Sleep(time.Minute)
+		if log.Warn("the helper is away"); said("the helper is away") != sameTrouble+1 {
+			t.Error("nothing is said a minute later")
+		}
+	})
 }

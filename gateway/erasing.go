@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/web"
@@ -35,12 +36,13 @@ func (e erasing) Busy(recall policy.ID) bool { return e.recalls.Follows(recall) 
 func (e erasing) Forget(ctx context.Context, f web.Forgetting) (v web.Forgotten, err error) {
 	e.logins.forget(f.Text)
 	e.recalls.Erase(f.Text)
-	e.reached(ctx, e.limits.store.LastBatch())
+	batch := e.limits.store.LastBatch()
+	e.reached(ctx, batch)
 	var errs []error
 	if v.Alerts, err = e.alerts.Erase(f.Text, f.Subjects); err != nil {
 		errs = append(errs, err)
 	}
-	g, err := e.limits.erase(ctx, f.Text, policy.Address(f.Person).Key())
+	g, err := e.limits.erase(ctx, batch, f.Text, policy.Address(f.Person).Key())
 	if err != nil {
 		errs = append(errs, err)
 	}
@@ -67,25 +69,41 @@ func (e erasing) reached(ctx context.Context, batch uint64) {
 	}
 }
 
-// errNotFollowed is for an erasure while nobody follows the journal.
-var errNotFollowed = errors.New("the limits do not follow the journal: start sendgate anew and erase once more")
+// errNotFollowed is for an erasure while nobody follows the journal, or is far behind.
+var errNotFollowed = errors.New("the limits do not follow the journal: erase once more, and if that changes nothing start sendgate anew and erase again")
 
-// erase lets whoever follows the journal take a person out of the memory of the rules, between two records, and save it.
-func (l *limits) erase(ctx context.Context, text func(string) string, address string) (v guard.Erased, err error) {
-	done := make(chan error, 1)
+// erase lets whoever follows the journal take a person out of the memory of the rules, between two records, and save
+// it. It is done when they are at a batch: what was read before it was rewritten would bring the person back.
+func (l *limits) erase(ctx context.Context, batch uint64, text func(string) string, address string) (v guard.Erased, err error) {
+	there := make(chan bool, 1)
 	ask := func() {
+		if l.begun < batch {
+			there <- false
+			return
+		}
 		v = l.Guard.Erase(text, address)
 		l.saved = 0
-		done <- l.save()
+		err = l.save()
+		there <- true
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*erasePatience)
 	defer cancel()
-	select {
-	case l.asks <- ask:
-	case <-ctx.Done():
-		return v, errNotFollowed
+	tick := time.NewTicker(erasePause)
+	defer tick.Stop()
+	for {
+		select {
+		case l.asks <- ask:
+			if <-there {
+				return v, err
+			}
+		case <-ctx.Done():
+			return v, errNotFollowed
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
 	}
-	return v, <-done
 }
 
 // forget forgets who signed in lately.
@@ -104,8 +122,12 @@ func (l *logins) forget(text func(string) string) {
 	}
 }
 
-// erase takes a person out of what is owed to senders: out of who stopped their mail, and why.
+// erase takes a person out of what is owed to senders: out of who stopped their mail, and why; and out of who has got
+// many reports lately.
 func (r *returns) erase(text func(string) string) error {
+	r.mu.Lock()
+	maps.DeleteFunc(r.lots, func(who string, _ []time.Time) bool { return text(who) != who })
+	r.mu.Unlock()
 	names, err := r.journal.KeptNames(returnsName)
 	if err != nil {
 		return err

@@ -121,7 +121,10 @@ func (g *tracedGateway) leaveTraces() policy.ID {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	g.queue.returns.mu.Lock()
 	g.queue.returns.hands[owed.name()] = true // so that it stays
+	g.queue.returns.lots[leaver] = []time.Time{now}
+	g.queue.returns.mu.Unlock()
 	if err := g.store.Keep(owed.name(), value); err != nil {
 		g.t.Fatal(err)
 	}
@@ -196,6 +199,9 @@ func (g *tracedGateway) unnamed(when string, mine policy.ID) {
 	}
 	if text, err := json.Marshal(g.alerts.List(false)); err != nil || bytes.Contains(text, []byte(leaver)) {
 		g.t.Errorf("%s: alerts: %s, %v", when, text, err)
+	}
+	if n := len(g.queue.returns.lots); n > 0 {
+		g.t.Errorf("%s: it is known who got reports", when)
 	}
 	if all, err := g.logins.of(g.t.Context(), leaver); err != nil || len(all) > 0 {
 		g.t.Errorf("%s: sign-ins: %+v, %v", when, all, err)
@@ -297,7 +303,32 @@ func TestAnErasureWaitsForNobodyForEver(t *testing.T) {
 	l := &limits{asks: make(chan func())}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := l.erase(ctx, strings.ToLower, ""); !errors.Is(err, errNotFollowed) {
+	if _, err := l.erase(ctx, 0, strings.ToLower, ""); !errors.Is(err, errNotFollowed) {
 		t.Error(err)
+	}
+}
+
+// What was read of the journal before it was rewritten, and not taken up yet, would bring the person back.
+func TestTheLimitsForgetWhenTheyHaveFollowedTheJournal(t *testing.T) {
+	b := newLedger(t)
+	b.send(2)
+	b.send(1)
+	b.observe()
+	b.send(2) // nobody has taken this up
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.l.erase(t.Context(), b.store.LastBatch(), func(s string) string { return strings.ReplaceAll(s, "ann", "x") }, "ann@corp.example")
+		done <- err
+	}()
+	(<-b.l.asks)() // as whoever follows the journal does
+	b.observe()
+	select {
+	case ask := <-b.l.asks:
+		ask()
+	case err := <-done:
+		t.Fatalf("it was too early: %v, %d are counted again", err, b.used())
+	}
+	if err := <-done; err != nil || b.used() != 0 {
+		t.Errorf("%v, %d are counted", err, b.used())
 	}
 }

@@ -234,19 +234,19 @@ send() {
 // Text is the report for people.
 func (r *ExportReport) Text(dir string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d messages are in %s, each as ID.eml with its envelope in ID.json\n", r.Written, dir)
+	fmt.Fprintf(&b, "messages in %[2]s: %[1]d, each as ID.eml with its envelope in ID.json\n", r.Written, dir)
 	if r.Written > 0 {
 		fmt.Fprintf(&b, "to send them through the Postfix of this machine, read %s and then: sh %s\n", filepath.Join(dir, exportScript), filepath.Join(dir, exportScript))
 		b.WriteString("or one by one: swaks --server HOST --from SENDER --to RECIPIENTS --data @ID.eml\n")
 	}
 	if n := len(r.AtPostfix); n > 0 {
-		fmt.Fprintf(&b, "%d messages are in Postfix's own hold queue, not here: contrib/postfix/free-held lets them go. Queue ids: %s\n", n, strings.Join(r.AtPostfix, " "))
+		fmt.Fprintf(&b, "in Postfix's own hold queue, not here: %d; contrib/postfix/free-held lets them go. Queue ids: %s\n", n, strings.Join(r.AtPostfix, " "))
 	}
 	for _, id := range r.Broken {
 		fmt.Fprintf(&b, "not whole: %s, see %s.json\n", id, id)
 	}
 	if r.Offered > 0 {
-		fmt.Fprintf(&b, "%d messages were being handed through; their clients have them still\n", r.Offered)
+		fmt.Fprintf(&b, "being handed through, with their clients still: %d\n", r.Offered)
 	}
 	for _, f := range r.Faults {
 		fmt.Fprintf(&b, "damaged: %s\n", f)

@@ -137,8 +137,8 @@ func TestExportHeld(t *testing.T) {
 	}
 	x.sends(dir, one, null)
 	for _, want := range []string{
-		"3 messages are in " + dir, "sh " + filepath.Join(dir, exportScript), "swaks --server HOST", "1 messages are in Postfix's own hold queue, not here: contrib/postfix/free-held lets them go. Queue ids: 4XyZQueue",
-		"1 messages were being handed through; their clients have them still",
+		"messages in " + dir + ": 3, each", "sh " + filepath.Join(dir, exportScript), "swaks --server HOST", "in Postfix's own hold queue, not here: 1; contrib/postfix/free-held lets them go. Queue ids: 4XyZQueue",
+		"being handed through, with their clients still: 1",
 	} {
 		if text := read(t, dir, exportSummary); !strings.Contains(text, want) {
 			t.Errorf("the summary lacks %q:\n%s", want, text)

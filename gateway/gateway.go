@@ -174,7 +174,7 @@ func (g *Gateway) openWatch(cfg *Config, directory *policy.Directory) (err error
 func (g *Gateway) openHold(cfg *Config, _ *policy.Directory) (err error) {
 	g.feed = g.store.Subscribe(0)
 	reporter := notify.New(cfg.Hostname, cfg.Delivery.Retry.ExpireAfter, g.store, time.Now)
-	sender := measuredSender{deliverer{g.routes, g.keeper, g.mailLog.voice}, g.meters.delivery}
+	sender := measuredSender{deliverer{g.routes, g.keeper, sparing(g.mailLog.voice)}, g.meters.delivery}
 	g.scheduler, err = hold.New(cfg.Delivery, g.store, g.feed, sender, reporter, time.Now, g.mailLog.voice, g.limits)
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ func startHelper(t *testing.T) *fakeHelper {
 }
 
 func (h *fakeHelper) config() postfix.Config {
-	return postfix.Config{Helper: h.listener.Addr().String(), Timeout: 10 * time.Second}
+	return postfix.Config{Helper: h.listener.Addr().String(), Timeout: time.Minute}
 }
 
 func (h *fakeHelper) serve(t *testing.T, c net.Conn) {

@@ -353,3 +353,23 @@ func TestCancelOfAGroupAtPostfix(t *testing.T) {
 		}
 	}
 }
+
+// What a decision on a campaign comes to is counted, not what was asked for.
+func TestADecisionOnACampaignCountsWhatIsDone(t *testing.T) {
+	for _, what := range []string{"cancel", "return"} {
+		t.Run(what, func(t *testing.T) {
+			h := newHeld(t, policy.Milter)
+			h.returns = newReturns(h.journal, nil, func(*policy.Envelope) bool { return false }, time.Now, zap.NewNop())
+			c := campaignsAPI{holder: h.holder}
+			h.helper.listener.Close()
+			if done, err := c.decideOne(t.Context(), h.id, what, "not ours", "api:ops"); done || err != nil || h.states(t) != "held held" {
+				t.Errorf("without the helper: %t, %v, %s", done, err, h.states(t))
+			}
+		})
+	}
+	h := newHeld(t, policy.Milter)
+	c := campaignsAPI{holder: h.holder}
+	if done, err := c.decideOne(t.Context(), h.id, "cancel", "not ours", "api:ops"); !done || err != nil || h.states(t) != "canceled canceled" {
+		t.Errorf("%t, %v, %s", done, err, h.states(t))
+	}
+}

@@ -98,7 +98,7 @@ func tellerOf(t *testing.T, journal *store.Store, url string) *teller {
 	r := &teller{scribe: scribe{t: t, journal: journal, own: own}}
 	cfg := DefaultConfig()
 	cfg.Hostname = "gw.test"
-	cfg.Webhooks = []webhook.SubscriberConfig{{Name: "crm", URL: webhook.Secret(url), Private: true, Timeout: 10 * time.Second}}
+	cfg.Webhooks = []webhook.SubscriberConfig{{Name: "crm", URL: webhook.Secret(url), Private: true, Timeout: time.Minute}}
 	h, err := openHooks(&cfg, journal, newFacts(journal), func(o alert.Occurrence) {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -40,6 +40,7 @@ type limits struct {
 	asks  chan func() // what is done between two records; see erase
 	tail  uint64      // while the journal is read from a snapshot: the batch of that
 	seen  uint64      // the newest batch that was observed whole
+	begun uint64      // the newest batch of which a record was observed
 	saved uint64
 	trial time.Time // until when limits only tell
 	now   func() time.Time

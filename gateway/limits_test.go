@@ -282,7 +282,7 @@ func TestTheJournalIsFollowedWhileMailFlows(t *testing.T) {
 	if _, err := b.store.Commit(ctx, store.Change{Message: b.store.NewID(), Events: []policy.Event{e}}); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
 		if _, ok := b.l.Suspended(time.Now(), "eve"); ok {
 			break
 		}

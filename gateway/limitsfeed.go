@@ -21,7 +21,7 @@ func (l *limits) catchUp(ctx context.Context) error {
 			return err
 		}
 		if !ok {
-			l.seen = last
+			l.seen, l.begun = last, last
 			return nil
 		}
 		l.observe(&r)
@@ -30,7 +30,7 @@ func (l *limits) catchUp(ctx context.Context) error {
 
 // observe takes up one record.
 func (l *limits) observe(r *store.Record) {
-	l.seen = r.Batch - 1 // there may be more of this batch
+	l.seen, l.begun = r.Batch-1, r.Batch // there may be more of this batch
 	if l.tail > 0 && uncharged(r.Events) {
 		l.recollect(r.Message)
 	}

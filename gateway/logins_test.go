@@ -56,6 +56,12 @@ func signedIn(identity, client string) policy.SignIn {
 	return policy.SignIn{Identity: identity, Client: netip.MustParseAddr(client), Mechanism: "PLAIN", Program: "laptop"}
 }
 
+// still is a clock that stands, so that no hour begins meanwhile.
+func still() func() time.Time {
+	now := time.Now()
+	return func() time.Time { return now }
+}
+
 // writeLogins lets l write what it has.
 func writeLogins(t *testing.T, l *logins) {
 	t.Helper()
@@ -102,7 +108,7 @@ func TestALoginIsWrittenOnceAnHour(t *testing.T) {
 
 func TestALoginThatIsNotTakenIsWrittenNextTime(t *testing.T) {
 	journal := openStore(t)
-	l := newLogins(&failingOnce{Store: journal}, time.Now, zap.NewNop())
+	l := newLogins(&failingOnce{Store: journal}, still(), zap.NewNop())
 	for range 2 {
 		l.note(signedIn("alice", "192.0.2.7"))
 		writeLogins(t, l)
@@ -113,7 +119,7 @@ func TestALoginThatIsNotTakenIsWrittenNextTime(t *testing.T) {
 }
 
 func TestLoginsNeverWait(t *testing.T) {
-	l := newLogins(openStore(t), time.Now, zap.NewNop())
+	l := newLogins(openStore(t), still(), zap.NewNop())
 	for i := range maxSigned + 10 { // nobody writes
 		l.note(signedIn(fmt.Sprint("user", i), "192.0.2.7"))
 	}
@@ -163,7 +169,7 @@ func TestSignInsOfOneIdentity(t *testing.T) {
 }
 
 func TestRefusedSignInsDoNotFillTheJournal(t *testing.T) {
-	l := newLogins(openStore(t), time.Now, zap.NewNop())
+	l := newLogins(openStore(t), still(), zap.NewNop())
 	for i := range 3 * maxRefusedEach {
 		one := signedIn("alice", fmt.Sprintf("198.51.%d.1", i))
 		one.Reply = "535 no"

@@ -278,7 +278,7 @@ func TestPullingBackGoesOnAfterARestart(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- h.run(ctx) }()
 	changes := h.journal.Subscribe(0)
-	patience, end := context.WithTimeout(t.Context(), 20*time.Second)
+	patience, end := context.WithTimeout(t.Context(), time.Minute)
 	defer end()
 	for h.batch(held) == "held" {
 		if _, err := changes.Next(patience); err != nil {

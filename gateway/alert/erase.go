@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -16,10 +17,7 @@ func (d *Desk) Erase(text func(string) string, subjects []string) (rewritten int
 	rewritten = d.book.erase(&eraser{text, subjects})
 	d.dirty = d.dirty || rewritten > 0
 	d.mu.Unlock()
-	if rewritten == 0 {
-		return 0, nil
-	}
-	return rewritten, d.keep()
+	return rewritten, d.keep() // what was kept last may name who is not in memory any more
 }
 
 // Reached reports whether everything up to a batch of the journal was taken up.
@@ -125,20 +123,28 @@ func (e *eraser) isSubject(sample string) bool {
 	return slices.ContainsFunc(e.subjects, func(s string) bool { return shorten(s, maxRunes) == sample })
 }
 
-// notice takes the person out of a notice, and of one that is about them the subjects of their messages.
+// notice takes the person out of a notice, and of one that is about them the subjects of their messages. Its lists are
+// made anew: other parcels, and whoever delivers or keeps one at the moment, have the same ones.
 func (e *eraser) notice(n *Notice) (named bool) {
 	if e.quotes(n.Kind, n.Title) {
 		n.Title, named = n.Kind.trait().title, true
 	}
 	named = e.labels(&n.Title) || named
+	n.Lines = slices.Clone(n.Lines)
 	for i := range n.Lines {
 		named = e.labels(&n.Lines[i]) || named
 	}
 	for _, f := range n.Facts {
-		named = named || e.names(f.Value) || e.isSubject(f.Value)
+		named = named || e.fact(f) || e.isSubject(f.Value)
 	}
 	if named {
-		n.Facts = slices.DeleteFunc(n.Facts, func(f Fact) bool { return f.Name.EN == subjectFact || e.names(f.Value) })
+		n.Facts = slices.DeleteFunc(slices.Clone(n.Facts), func(f Fact) bool { return f.Name.EN == subjectFact || e.fact(f) })
 	}
 	return named
+}
+
+// fact reports whether a fact names the person, also as a link writes the name.
+func (e *eraser) fact(f Fact) bool {
+	plain, err := url.PathUnescape(f.Value)
+	return e.names(f.Value) || err == nil && e.names(plain)
 }

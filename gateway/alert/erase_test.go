@@ -90,3 +90,75 @@ func TestAPersonIsErasedFromIncidentsAndNotices(t *testing.T) {
 		t.Error("the place in the journal")
 	}
 }
+
+// A notice goes to several receivers, and may be under way or be written down at the moment: who has it keeps what he
+// has, and all that stay in the book lose the same.
+func TestErasingChangesNoNoticeThatSomebodyHas(t *testing.T) {
+	s := settings()
+	s.Hooks = true
+	d, err := New(s, people(t), newMemory(), nil, func() time.Time { return noon }, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Raise(exceeded(1, noon))
+	d.Raise(Occurrence{Kind: Suspended, Subject: "张三@corp.example", Time: noon})
+	text := func(v any) string {
+		t.Helper()
+		all, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(all)
+	}
+	sending, writing := d.ready(), d.book.keep()
+	before := text([]any{sending, writing})
+	for _, name := range []string{"ann@corp.example", "张三@corp.example"} {
+		if _, err := d.Erase(func(s string) string { return strings.ReplaceAll(s, name, "x") }, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := text([]any{sending, writing}); after != before {
+		t.Errorf("what was on its way has changed:\n%s\n%s", before, after)
+	}
+	left := map[string][]string{}
+	for _, p := range d.book.outbox {
+		left[p.Notice.Incident] = append(left[p.Notice.Incident], text(p.Notice))
+		for _, f := range p.Notice.Facts {
+			if f.Value == "" || f.Name.EN == "Page" {
+				t.Errorf("%s is left with %+v", p.To, p.Notice.Facts)
+			}
+		}
+	}
+	for _, notices := range left {
+		if len(notices) != 2 || notices[0] != notices[1] {
+			t.Errorf("administrators and hooks are told %s", notices)
+		}
+	}
+	if len(left) != 2 {
+		t.Errorf("%d incidents are told", len(left))
+	}
+}
+
+// What is on the disk is written anew also when nothing in memory names the person any more.
+func TestErasingReachesWhatWasKeptBefore(t *testing.T) {
+	journal := newMemory()
+	s := settings()
+	d, err := New(s, people(t), journal, nil, func() time.Time { return noon }, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Raise(exceeded(1, noon))
+	if err := d.keep(); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	d.book = newBook(s, journal.NewID) // as if all of it had gone out and been closed since
+	d.dirty = true
+	d.mu.Unlock()
+	if _, err := d.Erase(withoutAnn, nil); err != nil {
+		t.Fatal(err)
+	}
+	if text := everything(t, d); strings.Contains(text, "ann@corp.example") {
+		t.Errorf("it is kept still: %s", text)
+	}
+}

@@ -125,15 +125,6 @@ func (m *Milter) Listen() error {
 	return nil
 }
 
-// Addrs gives the addresses listened on, in the order of the configuration.
-func (m *Milter) Addrs() []net.Addr {
-	addrs := make([]net.Addr, len(m.sockets))
-	for i, s := range m.sockets {
-		addrs[i] = s.Addr()
-	}
-	return addrs
-}
-
 // Serve answers Postfix until ctx ends or a listener fails, then lets messages finish for half a
 // minute, and waits for the notes about them.
 func (m *Milter) Serve(ctx context.Context) error {

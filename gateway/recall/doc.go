@@ -12,7 +12,7 @@
 // a job, turn.go says what is due in it, and act.go goes over that: queues first (queue.go), then mailboxes
 // (mailbox.go looks, take.go takes and looks again), then groups that are taken back from all or from none
 // (group.go). What waits is tried again after 5, 15 and 60 seconds, 5 and 15 minutes and then every hour
-// (retry.go), and at once when the journal tells of one of its messages (feed.go). book.go makes outcomes
+// (retry.go), and at once when the journal tells of one of its messages (feed.go), with these pauses anew. book.go makes outcomes
 // durable, end.go ends a recall, report.go says what it came to.
 //
 // # What is claimed

@@ -52,6 +52,8 @@ func (e *Engine) listen(ctx context.Context) error {
 // news reports whether a kind of event may change what can be done for a recipient.
 func news(k policy.Kind) bool {
 	switch k {
+	case policy.Released, policy.Approved: // what Postfix's helper was not there for: from now on the journal alone decides
+		return true
 	case policy.DeliveredMailbox, policy.RelayedRemote, policy.HandedOver, policy.Queued, policy.Deferred, policy.Expanded, policy.Bounced,
 		policy.Expired, policy.AsyncBounced, policy.Blocked, policy.NeverQueued, policy.Unknown, policy.Dequeued:
 		return true

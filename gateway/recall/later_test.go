@@ -1,6 +1,8 @@
 package recall
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -412,4 +414,34 @@ func TestFloodOfArrivalsIsLookedAtTogether(t *testing.T) {
 		}
 		synctest.Wait()
 	})
+}
+
+// What could not be taken out of the hold, because the helper of Postfix was away, can be as soon as the hold has ended:
+// the recall does not wait for its next try, which may be an hour off, and the message is not let go before it. Where
+// an attempt to let it go is just under way, it looks again soon.
+func TestTheEndOfAHoldIsNews(t *testing.T) {
+	for _, kind := range []policy.Kind{policy.Released, policy.Approved} {
+		for _, flying := range []bool{false, true} {
+			t.Run(fmt.Sprint(kind, ", in flight: ", flying), func(t *testing.T) {
+				inWorld(t, func(w *world) {
+					w.run()
+					id := w.send("x@far.example")
+					w.queue.failing(errors.New("the helper is away"))
+					r := w.recall(id)
+					w.want(r, policy.RecallInProgress, map[policy.Address]policy.RecallCode{"x@far.example": policy.Retrying})
+					w.after(2 * time.Hour)
+					if !flying {
+						w.queue.failing(nil)
+					}
+					w.record(id, policy.Event{Kind: kind, Until: time.Now()})
+					synctest.Wait()
+					if flying {
+						w.queue.failing(nil)
+						w.after(pauses[0])
+					}
+					w.want(w.report(r.ID), policy.RecallAllSuccess, map[policy.Address]policy.RecallCode{"x@far.example": policy.RemovedFromQueue})
+				})
+			})
+		}
+	}
 }

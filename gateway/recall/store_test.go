@@ -130,7 +130,7 @@ func (h *house) recall(id policy.ID) *policy.RecallReport {
 		}
 		select {
 		case <-changed:
-		case <-time.After(20 * time.Second):
+		case <-time.After(60 * time.Second):
 			h.Fatalf("it does not end: %+v", r)
 		}
 	}

@@ -79,6 +79,10 @@ func (e *Engine) turn(ctx context.Context, j *job, w *work, h hearsay, now time.
 			continue
 		}
 		due = append(due, i)
+		if t := w.tries[i]; heard && !l.done() { // what was heard may be in flux
+			t.count = 0
+			w.tries[i] = t
+		}
 		if j.ends > 0 {
 			w.again[i] = true
 			if t := w.tries[i]; t.from.IsZero() || l.done() {

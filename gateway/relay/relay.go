@@ -129,14 +129,6 @@ func (r *Relay) Reload(settings Settings) { r.settings.Store(&settings) }
 // Collectors are the relay's metrics.
 func (r *Relay) Collectors() []prometheus.Collector { return r.metrics.all() }
 
-// Run listens and serves until ctx ends.
-func (r *Relay) Run(ctx context.Context) error {
-	if err := r.Listen(); err != nil {
-		return err
-	}
-	return r.Serve(ctx)
-}
-
 // Listen opens all listeners, or none.
 func (r *Relay) Listen() error {
 	for _, l := range r.settings.Load().Config.Listen {

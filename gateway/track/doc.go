@@ -77,8 +77,8 @@
 // # Limits
 //
 // 40,000 queue files and 200,000 waiting lines are remembered; the longest untouched go first and are
-// counted as dropped. A queue file of which no line
-// speaks for ten minutes beyond unknown_after is found in the journal again when one does. An inner alias is shown as a member until a member of its own is seen. A bounce in
+// counted as dropped. A queue file whose message has come to its end is forgotten two minutes after its last line, and
+// found in the journal again when there is another one. An inner alias is shown as a member until a member of its own is seen. A bounce in
 // a queue that was taken for a foreign one shows as a late bounce. The next try of deferred mail is
 // estimated with Postfix's default backoff. A recipient whom Postfix leaves out as a duplicate of another
 // one becomes unknown. Of a delivery report 1 MiB, 32 parts and 1000 recipients are looked at.
