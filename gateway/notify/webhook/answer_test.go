@@ -78,7 +78,7 @@ func TestAnAnswerWithoutEnd(t *testing.T) {
 	}))
 	defer server.Close()
 	c := subscriber()
-	c.URL, c.Private = Secret(server.URL), true
+	c.URL, c.Private, c.Timeout = Secret(server.URL), true, time.Minute
 	s, err := NewSubscribers([]SubscriberConfig{c}, "mx", newLedger(), someone{}, nil, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -155,6 +156,25 @@ func TestResumeTriesAtOnce(t *testing.T) {
 		synctest.Wait()
 		if f.status().State != Well {
 			t.Errorf("%+v after %d posts", f.status(), len(f.receiver.posts()))
+		}
+		f.stop()
+	})
+}
+
+// TestWhatIsGivenUpDuringATry fails no more, whatever becomes of that try.
+func TestWhatIsGivenUpDuringATry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger()
+		silence := func(n int) (int, http.Header, string) { return 500 * (1 - min(n, 1)), nil, "" } // from the second try on
+		f := follow(t, l, &receiver{reply: silence}, subscriber())
+		l.add(policy.Held, 1)
+		time.Sleep(streamPause + time.Second) // within the second try
+		if err := f.Resume("crm", true); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if s := f.status(); s.State != Well || s.Behind != 0 || s.Retries != 0 || !s.NextTry.IsZero() {
+			t.Errorf("%+v", s)
 		}
 		f.stop()
 	})

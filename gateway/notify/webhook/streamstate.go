@@ -30,6 +30,7 @@ func (s *stream) skipped() bool {
 	asked := s.skip
 	if asked {
 		s.skip, s.oldest = false, time.Time{}
+		s.failing, s.next, s.retries = time.Time{}, time.Time{}, 0 // a try that was under way may have failed since
 		s.place.Batch, s.place.Position = s.journal.LastBatch(), endOfBatch
 	}
 	s.mu.Unlock()
