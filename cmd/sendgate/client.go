@@ -249,6 +249,12 @@ func (c *client) refusal(resp *http.Response) error {
 	for _, e := range p.Errors {
 		detail += fmt.Sprintf("; %s: %s", e.Location, e.Message)
 	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		detail = c.where + " does not know this token; its configuration lists those that it knows (api.tokens, see sendgate token new)"
+		if c.token == "" {
+			detail = c.where + " wants a token: give one with --token-file or SENDGATE_TOKEN (sendgate token new makes one)"
+		}
+	}
 	return refusedError{errors.New(clean(detail))}
 }
 

@@ -92,6 +92,9 @@ func TestErrorsAndTheirExitCodes(t *testing.T) {
 	notAdmin := &web.Problem{Code: "permission_denied"}
 	notAdmin.Status, notAdmin.Detail = 403, "this needs a token with the role admin"
 	f.answer["POST /api/v1/tracking/import"] = notAdmin
+	noToken := &web.Problem{Code: "unauthorized"}
+	noToken.Status, noToken.Detail = 401, "this needs a valid token: send it as Authorization: Bearer TOKEN"
+	f.answer["GET /api/v1/tracking"] = noToken
 	failed := recalled
 	failed.Overall = "all_failed"
 	closed := httptest.NewServer(nil)
@@ -105,6 +108,8 @@ func TestErrorsAndTheirExitCodes(t *testing.T) {
 		"a problem":            {[]string{"show", "01KJZ5V8QW3F7M2N4P6R8T0ZZZ"}, 1, "there is no such message"},
 		"a problem of an act":  {[]string{"release", "01KJZ5V8QW3F7M2N4P6R8T0ZZZ"}, 1, "release 01KJZ5V8QW3F7M2N4P6R8T0ZZZ: there is no such message"},
 		"details of a problem": {[]string{"recalls"}, 1, "validation failed; query.limit: expected number <= 1000"},
+		"no token":             {[]string{"tracking"}, 1, f.URL + " wants a token: give one with --token-file or SENDGATE_TOKEN (sendgate token new makes one)"},
+		"unknown token":        {[]string{"tracking", "--token", "old"}, 1, f.URL + " does not know this token; its configuration lists those that it knows (api.tokens, see sendgate token new)"},
 		"not our server":       {[]string{"recalls", first}, 1, f.URL + " does not answer like sendgate: invalid character '<' looking for beginning of value"},
 		"ambiguous id":         {[]string{"show", "01KJZ5"}, 1, `"01KJZ5" is part of several ids: give more of it`},
 		"no such id":           {[]string{"show", "ABCDEF"}, 1, `none of the newest thousand messages has "ABCDEF" at the end or the beginning of its id`},

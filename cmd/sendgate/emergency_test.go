@@ -143,7 +143,7 @@ func TestExportHeldCommand(t *testing.T) {
 		err := run(t.Context(), append([]string{"export-held"}, args...), nil, &out, io.Discard)
 		return out.String(), err
 	}
-	if out, err := export(filepath.Join(t.TempDir(), "mail"), "--data", cfg.Dir); err != nil || !strings.Contains(out, "0 messages are in ") {
+	if out, err := export(filepath.Join(t.TempDir(), "mail"), "--data", cfg.Dir); err != nil || !strings.Contains(out, ": 0, each as ID.eml") {
 		t.Errorf("%q %v", out, err)
 	}
 	if _, err := export("x", "--data", "y", "--config", "z"); err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), "exclude each other") {

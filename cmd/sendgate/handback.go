@@ -23,8 +23,12 @@ func handBack(dir string) error {
 		return err
 	}
 	defer root.Close()
-	err = fs.WalkDir(root.FS(), ".", func(name string, _ fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil || !writtenByRoot(info) {
 			return err
 		}
 		return root.Lchown(name, int(owner.Uid), int(owner.Gid))
@@ -33,4 +37,11 @@ func handBack(dir string) error {
 		return fmt.Errorf("give the files in %s back to their owner (chown -R --reference %s %s): %w", dir, dir, dir, err)
 	}
 	return nil
+}
+
+// writtenByRoot reports whether a file is root's and has no other name: with one it may be any file of this machine,
+// which the owner of the directory has linked there.
+func writtenByRoot(info fs.FileInfo) bool {
+	of := info.Sys().(*syscall.Stat_t)
+	return of.Uid == 0 && (info.IsDir() || of.Nlink == 1)
 }

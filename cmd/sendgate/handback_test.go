@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,5 +49,32 @@ func TestStoreStaysWithItsOwner(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What its owner has made another name of stays whose it is: a directory of others may have a link to anything.
+func TestOnlyFilesOfRootAreHandedBack(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root works on what belongs to others")
+	}
+	const owner, other = 65534, 65533
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "secret")
+	written, linked, theirs := filepath.Join(dir, "written"), filepath.Join(dir, "linked"), filepath.Join(dir, "theirs")
+	for _, path := range []string{elsewhere, written, theirs} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Link(elsewhere, linked), os.Chown(theirs, other, other), os.Chown(dir, owner, owner), handBack(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]uint32{written: owner, linked: 0, elsewhere: 0, theirs: other} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Sys().(*syscall.Stat_t).Uid; got != want {
+			t.Errorf("%s is of %d, want %d", filepath.Base(path), got, want)
+		}
 	}
 }

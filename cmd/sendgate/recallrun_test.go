@@ -39,7 +39,7 @@ func (p *transcript) Write(b []byte) (int, error) {
 func (p *transcript) find(t *testing.T, form string) string {
 	t.Helper()
 	r := regexp.MustCompile(form)
-	late := time.After(30 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		p.mu.Lock()
 		m := r.FindStringSubmatch(p.text.String())
@@ -161,7 +161,7 @@ func TestRecallOutOfTheDemosMailbox(t *testing.T) {
 	id := held.Messages[0].ID
 	shown := func(state string) (m web.MessageDetail) {
 		t.Helper()
-		late := time.After(30 * time.Second)
+		late := time.After(time.Minute)
 		for {
 			m = web.MessageDetail{}
 			ask(&m, "show", id, "--json")

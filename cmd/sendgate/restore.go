@@ -108,8 +108,8 @@ func checkBackup(out io.Writer, from io.Reader, name string, size int64) error {
 }
 
 func writeRestored(out io.Writer, dir string, r *store.RestoreReport) error {
-	fmt.Fprintf(out, "%s has the backup of %s, made at %s: %d messages, up to batch %d; the journal goes on after batch %d\n",
-		dir, clean(r.Node), clock(r.Time), r.Messages, r.Batch, r.LastBatch)
+	fmt.Fprintf(out, "%s has the backup of %s, made at %s: %s, up to batch %d; the journal goes on after batch %d\n",
+		dir, clean(r.Node), clock(r.Time), numbered(r.Messages, "message", "messages"), r.Batch, r.LastBatch)
 	for _, d := range r.Damaged {
 		fmt.Fprintln(out, "could not be read when the backup was made:", clean(d))
 	}
@@ -121,10 +121,12 @@ func writeRestored(out io.Writer, dir string, r *store.RestoreReport) error {
 	}
 	switch {
 	case r.Queued > 0:
-		fmt.Fprintf(out, "%d messages go at their time, marked as possible duplicates; some may have been sent since the backup was made\n", r.Queued)
+		fmt.Fprintln(out, numbered(r.Queued, "message goes at its time, marked as a possible duplicate; it", "messages go at their time, marked as possible duplicates; some")+
+			" may have been sent since the backup was made")
 	case r.Waiting > 0:
-		fmt.Fprintf(out, "%d messages may have been sent since the backup was made, and wait for you:\n"+
-			"  sendgate approvals --batch %s\n  sendgate approvals approve %s\n  sendgate approvals cancel %s --reason TEXT\n", r.Waiting, r.Review, r.Review, r.Review)
+		fmt.Fprintf(out, "%s:\n  sendgate approvals --batch %s\n  sendgate approvals approve %s\n  sendgate approvals cancel %s --reason TEXT\n",
+			numbered(r.Waiting, "message may have been sent since the backup was made, and waits for you", "messages may have been sent since the backup was made, and wait for you"),
+			r.Review, r.Review, r.Review)
 	default:
 		fmt.Fprintln(out, "no mail was waiting in it")
 	}

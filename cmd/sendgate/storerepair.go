@@ -15,7 +15,8 @@ func newStoreRepairCommand() *cobra.Command {
 		Short: "Give up lost parts of a damaged journal, so that sendgate starts again",
 		Long: "A journal in which durable batches are missing is refused at the start. Restore a backup if\n" +
 			"you have one. Otherwise this command records what is lost, reads everything that is left, and\n" +
-			"marks messages that can no longer be sent as unknown. It restores nothing. Stop sendgate first.",
+			"marks messages that can no longer be sent as unknown. It restores nothing, and notes what it gave\n" +
+			"up for sendgate store verify. Stop sendgate first.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := flags.settings()
@@ -36,7 +37,13 @@ func newStoreRepairCommand() *cobra.Command {
 			for _, id := range report.Bodiless {
 				fmt.Fprintf(out, "lost its body: message %s\n", id)
 			}
-			_, err = fmt.Fprintf(out, "%d messages are sound; the journal goes on after batch %d\n", report.Messages, report.LastBatch)
+			for _, f := range report.Faults {
+				fmt.Fprintf(out, "wrong as before: %s\n", clean(f))
+			}
+			if report.GivenUpCount > 0 {
+				fmt.Fprintf(out, "given up in all: %d; \"sendgate store verify --data %s\" names it with its date\n", report.GivenUpCount, cfg.Dir)
+			}
+			_, err = fmt.Fprintf(out, "%s sound; the journal goes on after batch %d\n", numbered(report.Messages, "message is", "messages are"), report.LastBatch)
 			return err
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/store"
@@ -19,7 +20,8 @@ func newStoreVerifyCommand() *cobra.Command {
 		Short: "Read everything that is stored and hold it against each other",
 		Long: "Read every batch of the journal, every message, recipient, event and body, the indexes, timers, counts and\n" +
 			"the audit log, and hold them against each other. Stop sendgate first. It exits with 1 when something is wrong;\n" +
-			"sendgate store repair then goes on with what is left, if there is no backup.",
+			"sendgate store repair then goes on with what is left, if there is no backup. What a repair has given up is named\n" +
+			"with its date, and is no failure any more: new damage is.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := flags.settings()
@@ -37,7 +39,7 @@ func newStoreVerifyCommand() *cobra.Command {
 				err = writeVerified(cmd.OutOrStdout(), &report, time.Since(begun))
 			}
 			if err == nil && report.FaultCount > 0 {
-				err = fmt.Errorf("%d faults in %s: restore a backup, or go on with what is left after \"sendgate store repair --data %s\"", report.FaultCount, cfg.Dir, cfg.Dir)
+				err = fmt.Errorf("%s in %s: restore a backup, or go on with what is left after \"sendgate store repair --data %s\"", numbered(report.FaultCount, "fault", "faults"), cfg.Dir, cfg.Dir)
 			}
 			return err
 		},
@@ -64,18 +66,25 @@ func writeVerified(out io.Writer, r *store.VerifyReport, took time.Duration) err
 	if err := t.write(out); err != nil {
 		return err
 	}
+	var lines []string
+	for _, g := range r.GivenUp {
+		lines = append(lines, clean(g.String()))
+	}
+	if more := r.GivenUpCount - len(r.GivenUp); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more given up", more))
+	}
 	for _, f := range r.Faults {
-		if _, err := fmt.Fprintln(out, "fault:", clean(f)); err != nil {
-			return err
-		}
+		lines = append(lines, "fault: "+clean(f))
 	}
-	if more := r.FaultCount - len(r.Faults); more > 0 {
-		_, err := fmt.Fprintf(out, "and %d more\n", more)
-		return err
+	switch more := r.FaultCount - len(r.Faults); {
+	case more > 0:
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	case r.FaultCount > 0:
+	case r.GivenUpCount > 0:
+		lines = append(lines, "everything else is in order")
+	default:
+		lines = append(lines, "everything is in order")
 	}
-	if r.FaultCount > 0 {
-		return nil
-	}
-	_, err := fmt.Fprintln(out, "everything is in order")
+	_, err := fmt.Fprintln(out, strings.Join(lines, "\n"))
 	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ var words = map[string]policy.Label{
 	"message-id":        {EN: "MESSAGE-ID", ZH: "Message-ID"},
 	"size":              {EN: "SIZE", ZH: "大小"},
 	"all":               {EN: "all", ZH: "全部"},
-	"recipients":        {EN: "%d recipients", ZH: "%d 个收件人"},
+	"recipients":        {EN: "%d {recipient|recipients}", ZH: "%d 个收件人"},
 	"none":              {EN: "no messages", ZH: "没有邮件"},
 	"no recalls":        {EN: "no recalls", ZH: "没有撤回记录"},
 	"next page":         {EN: "more with --cursor %s", ZH: "更多：--cursor %s"},
@@ -70,13 +71,13 @@ var words = map[string]policy.Label{
 	"token":             {EN: "The token, shown only this once:", ZH: "令牌（仅显示这一次）："},
 	"token config":      {EN: "Add this line to api.tokens in the configuration, and reload:", ZH: "请将下面一行加入配置的 api.tokens，然后重新加载："},
 	"setup link":        {EN: "Open this link within a day; it makes one administrator of the dashboard:", ZH: "请在一天内打开此链接，创建一位仪表盘管理员："},
-	"members":           {EN: "%d members", ZH: "%d 个成员"},
+	"members":           {EN: "%d {member|members}", ZH: "%d 个成员"},
 	"one member":        {EN: "1 member", ZH: "1 个成员"},
 	"attempt":           {EN: "attempt %d", ZH: "第 %d 次发送"},
 	"superseded":        {EN: "sent again", ZH: "已重新发送"},
-	"tries":             {EN: "tried %d times", ZH: "已尝试 %d 次"},
+	"tries":             {EN: "tried %d {time|times}", ZH: "已尝试 %d 次"},
 	"count":             {EN: "RECIPIENTS", ZH: "收件人数"},
-	"counted":           {EN: "%d recipients since %s, %.3f%% unknown", ZH: "%d 个收件人（%s 起），状态未知占 %.3f%%"},
+	"counted":           {EN: "%d {recipient|recipients} since %s, %.3f%% unknown", ZH: "%d 个收件人（%s 起），状态未知占 %.3f%%"},
 	"log":               {EN: "LOG", ZH: "日志"},
 	"source state":      {EN: "STATE", ZH: "状态"},
 	"lag":               {EN: "LAG", ZH: "延迟"},
@@ -123,7 +124,7 @@ var words = map[string]policy.Label{
 	"was reset":         {EN: "%s: counted from zero again; what waits goes at once, by itself, as far as it fits", ZH: "%s：计数已清零，等待中的邮件在额度内自动发出"},
 	"suspended now":     {EN: "%s: suspended from sending to other organisations", ZH: "%s：已暂停对外发送"},
 	"unsuspended":       {EN: "%s: may send to other organisations again", ZH: "%s：已恢复对外发送"},
-	"backup made":       {EN: "%s has everything of %s up to batch %d: %d messages, %s in %v", ZH: "%s 已包含 %s 截至批次 %d 的全部数据：%d 封邮件，%s，用时 %v"},
+	"backup made":       {EN: "%s has everything of %s up to batch %d: %d {message|messages}, %s in %v", ZH: "%s 已包含 %s 截至批次 %d 的全部数据：%d 封邮件，%s，用时 %v"},
 	"backup plain":      {EN: "it is not encrypted: whoever has it can read all mail in it", ZH: "备份未加密：得到该文件即可读取其中的全部邮件"},
 	"backup damaged":    {EN: "could not be read: %s", ZH: "无法读取：%s"},
 	"store total":       {EN: "on disk", ZH: "磁盘占用"},
@@ -142,14 +143,14 @@ var words = map[string]policy.Label{
 	"store free":        {EN: "free on the disk", ZH: "磁盘剩余"},
 	"store reserve":     {EN: "below %s no mail is accepted", ZH: "低于 %s 时不再接收邮件"},
 	"store oldest":      {EN: "oldest message", ZH: "最早的邮件"},
-	"store early":       {EN: "the size limit is reached: since the start %d bodies and %d messages were deleted before their time", ZH: "已达容量上限：启动以来提前删除 %d 封邮件的原文、%d 封邮件的全部记录"},
+	"store early":       {EN: "the size limit is reached: since the start %d {body|bodies} and %d {message|messages} were deleted before their time", ZH: "已达容量上限：启动以来提前删除 %d 封邮件的原文、%d 封邮件的全部记录"},
 	"store over":        {EN: "nothing is left that may be deleted: raise store.max_size_mib", ZH: "已没有可以删除的内容：请调大 store.max_size_mib"},
 
 	"no approvals":         {EN: "nothing waits for approval", ZH: "没有等待审批的邮件"},
 	"approved":             {EN: "%s approved: %s", ZH: "%s 已批准：%s"},
 	"batch":                {EN: "batch %s: sendgate approvals approve or cancel", ZH: "批次 %s：可用 sendgate approvals approve 或 cancel 整批处理"},
 	"batch approve":        {EN: "%s approved, messages let go: %d", ZH: "%s 已批准，放行邮件 %d 封"},
-	"told by bounces":      {EN: "senders told by a bounce: %d", ZH: "已退信告知发件人的邮件 %d 封"},
+	"told by bounces":      {EN: "messages whose sender is told by a bounce: %d", ZH: "已退信告知发件人的邮件 %d 封"},
 	"batch cancel":         {EN: "%s canceled, messages taken back: %d", ZH: "%s 已取消，撤回邮件 %d 封"},
 	"expires":              {EN: "EXPIRES", ZH: "期限"},
 	"then":                 {EN: "THEN", ZH: "到期后"},
@@ -185,7 +186,7 @@ var words = map[string]policy.Label{
 	"mode":                 {EN: "MODE", ZH: "状态"},
 	"for whom":             {EN: "FOR WHOM", ZH: "对象"},
 	"action":               {EN: "ACTION", ZH: "动作"},
-	"looked at":            {EN: "looked at %d messages to %d recipients since %s", ZH: "已检查 %d 封邮件、%d 个收件人（%s 起）"},
+	"looked at":            {EN: "looked at %d {message|messages} to %d {recipient|recipients} since %s", ZH: "已检查 %d 封邮件、%d 个收件人（%s 起）"},
 	"broken":               {EN: "BROKEN", ZH: "超限邮件"},
 	"would hold":           {EN: "WOULD HOLD", ZH: "将暂缓"},
 	"would refuse":         {EN: "WOULD REFUSE", ZH: "将拒收"},
@@ -201,7 +202,7 @@ var words = map[string]policy.Label{
 	"number":               {EN: "NUMBER", ZH: "编号"},
 	"object":               {EN: "OBJECT", ZH: "对象"},
 	"detail":               {EN: "DETAIL", ZH: "详情"},
-	"audit whole":          {EN: "whole: %d entries; the newest has the hash %s", ZH: "完整：共 %d 条，最新一条的哈希为 %s"},
+	"audit whole":          {EN: "whole: %d {entry|entries}; the newest has the hash %s", ZH: "完整：共 %d 条，最新一条的哈希为 %s"},
 	"audit broken":         {EN: "NOT WHOLE: %s", ZH: "不完整：%s"},
 	"more audit":           {EN: "older ones: --before %d", ZH: "更早的记录：--before %d"},
 	"no alerts":            {EN: "no alerts", ZH: "没有告警"},
@@ -250,7 +251,7 @@ var words = map[string]policy.Label{
 	"available until":      {EN: "until %s", ZH: "%s 前可撤回"},
 	"available":            {EN: "as long as it waits", ZH: "在队列中时可撤回"},
 	"recalls":              {EN: "RECALLS", ZH: "撤回次数"},
-	"recalls counted":      {EN: "%d recalls since %s, %d of %d recipients taken back", ZH: "%[2]s 起共撤回 %[1]d 次，%[4]d 个收件人中成功 %[3]d 个"},
+	"recalls counted":      {EN: "%d {recall|recalls} since %s, %d of %d {recipient|recipients} taken back", ZH: "%[2]s 起共撤回 %[1]d 次，%[4]d 个收件人中成功 %[3]d 个"},
 	"asked after":          {EN: "ASKED AFTER", ZH: "发出后"},
 	"longer":               {EN: "longer", ZH: "更久"},
 	"with a hold of":       {EN: "WITH A HOLD OF", ZH: "若暂缓"},
@@ -337,7 +338,29 @@ func (c *client) say(word string, values ...any) string {
 	if len(values) == 0 {
 		return text
 	}
-	return fmt.Sprintf(text, values...)
+	return countedNouns(fmt.Sprintf(text, values...))
+}
+
+// numbered is a number with the words after it.
+func numbered[N int | int64 | uint64](n N, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// afterCount is what English says of one and of any other number: "%d {recipient|recipients}".
+var afterCount = regexp.MustCompile(`(\d+) \{([a-z ]+)\|([a-z ]+)\}`)
+
+// countedNouns chooses the words after numbers.
+func countedNouns(text string) string {
+	return afterCount.ReplaceAllStringFunc(text, func(found string) string {
+		m := afterCount.FindStringSubmatch(found)
+		if m[1] == "1" {
+			return "1 " + m[2]
+		}
+		return m[1] + " " + m[3]
+	})
 }
 
 // headings gives several texts.

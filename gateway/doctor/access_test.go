@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sendgate/sendgate/gateway/postconf"
 )
@@ -182,6 +183,83 @@ func TestMailLogOfOthers(t *testing.T) {
 	g := f.of("mail-log")[0]
 	if g.Status != Warning || !strings.Contains(g.Found.EN, "user nobody may not read ") || g.Change[0] != "usermod -aG adm 'nobody'" {
 		t.Errorf("%+v", g)
+	}
+}
+
+// TestMailLogThatNobodyWrites compares the log with what Postfix has done since.
+func TestMailLogThatNobodyWrites(t *testing.T) {
+	last := time.Date(2026, 3, 2, 10, 0, 0, 0, time.Local)
+	for outcome, c := range map[string]struct {
+		started, worked time.Duration // after the last line; 0 for no such file
+		want            Status
+		text            string
+	}{
+		"Postfix was never started":  {0, 48 * time.Hour, OK, ", last written to at 2026-03-02 10:00:00"},
+		"nothing happened since":     {-time.Hour, 0, OK, ", last written to at 2026-03-02 10:00:00"},
+		"it works just now":          {-time.Hour, 59 * time.Minute, OK, ", last written to at 2026-03-02 10:00:00"},
+		"it was started since":       {2 * time.Hour, 0, Warning, " was last written to at 2026-03-02 10:00:00, and Postfix was at work at 2026-03-02 12:00:00: it does not log there"},
+		"mail went through it since": {-time.Hour, 48 * time.Hour, Warning, " was last written to at 2026-03-02 10:00:00, and Postfix was at work at 2026-03-04 10:00:00: it does not log there"},
+	} {
+		t.Run(outcome, func(t *testing.T) {
+			f := newFake(t)
+			f.main["maillog_file"] = f.file("mail.log", 0o600)
+			touch(t, f.main["maillog_file"], last)
+			if c.started != 0 {
+				touch(t, filepath.Join(f.dir, "pid", "master.pid"), last.Add(c.started))
+			}
+			if c.worked != 0 {
+				touch(t, filepath.Join(f.dir, "active"), last.Add(c.worked))
+			}
+			g := f.of("mail-log")
+			if len(g) != 1 || g[0].Status != c.want || !strings.HasSuffix(g[0].Found.EN, f.main["maillog_file"]+c.text) {
+				t.Fatalf("%+v", g)
+			}
+			if c.want == Warning && (!slices.Contains(g[0].Change, "postfix reload") || !strings.Contains(g[0].Found.ZH, "最后写入于 2026-03-02 10:00:00")) {
+				t.Errorf("%+v", g[0])
+			}
+		})
+	}
+}
+
+// touch makes a file that was changed at a time.
+func touch(t *testing.T, path string, at time.Time) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, at, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A log of syslog that nobody writes is no reason to look no further: what Postfix logs may be in the journal.
+func TestMailLogOfSyslogThatNobodyWrites(t *testing.T) {
+	for outcome, journal := range map[string]bool{"there is a journal": true, "there is none": false} {
+		t.Run(outcome, func(t *testing.T) {
+			f := newFake(t)
+			f.main["maillog_file"] = ""
+			old, other := filepath.Join(f.dir, "mail.log"), filepath.Join(f.dir, "journal", "id", "system.journal")
+			touch(t, old, time.Now().Add(-72*time.Hour))
+			touch(t, filepath.Join(f.dir, "pid", "master.pid"), time.Now())
+			if journal {
+				touch(t, other, time.Now())
+			}
+			e := &examination{tools: f.tools, report: &Report{}, euid: 0}
+			e.mta, e.unread = postconf.Read(t.Context(), f.postconf)
+			e.checkLogs([]string{old, filepath.Join(f.dir, "maillog")}, []string{filepath.Join(f.dir, "journal", "*", "system.journal")})
+			g := e.report.Findings
+			switch {
+			case len(g) == 0 || g[0].Status != Warning || !strings.Contains(g[0].Found.EN, old+" was last written to at "):
+				t.Fatalf("%+v", g)
+			case journal && (len(g) != 2 || g[1].Status != OK || !strings.HasSuffix(g[1].Found.EN, " may read "+other) || !slices.Contains(g[0].Change, "track.sources: journald: true, in place of file: "+old)):
+				t.Errorf("%+v", g)
+			case !journal && (len(g) != 1 || !slices.Contains(g[0].Change, "apt-get install rsyslog")):
+				t.Errorf("%+v", g)
+			}
+		})
 	}
 }
 

@@ -69,8 +69,19 @@ func (r *Report) Text(lang string) string {
 			fmt.Fprintf(&b, "    %s: %s\n", change.In(lang), line)
 		}
 	}
-	total := say("%d errors, %d warnings", "%d 个错误，%d 个警告", r.Errors, r.Warnings)
+	total := policy.Label{
+		EN: counted(r.Errors, "error") + ", " + counted(r.Warnings, "warning"),
+		ZH: fmt.Sprintf("%d 个错误，%d 个警告", r.Errors, r.Warnings),
+	}
 	return b.String() + total.In(lang) + "\n"
+}
+
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // say makes a text with values, which may be foreign.

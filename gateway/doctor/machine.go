@@ -2,12 +2,14 @@ package doctor
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sendgate/sendgate/gateway/postconf"
+	"github.com/sendgate/sendgate/policy"
 )
 
 // mailLogs are where syslog puts the mail log on Debian and on Red Hat.
@@ -16,33 +18,100 @@ var mailLogs = []string{"/var/log/mail.log", "/var/log/maillog"}
 // journals are the files of journald; those of single users are none of ours.
 var journals = []string{"/var/log/journal/*/system.journal", "/run/log/journal/*/system.journal"}
 
-// checkMailLog looks whether the gateway's user may read what Postfix logs.
+// checkMailLog looks whether Postfix still writes its log, and the gateway's user may read it.
 func checkMailLog(_ context.Context, e *examination) {
 	name := e.mta.Values["maillog_file"]
 	if strings.HasPrefix(name, "/dev/") {
 		e.skip(say("maillog_file = %s: the log goes to whoever started Postfix", "maillog_file = %s：日志输出到启动 Postfix 的进程", name))
 		return
 	}
-	candidates := slices.Concat(mailLogs, journals)
 	if name != "" {
-		candidates = []string{name}
+		e.checkLogs([]string{name}, nil)
+		return
 	}
-	for _, pattern := range candidates {
-		// The only error is a bad pattern. What this user may not look into is not found.
-		if found, _ := filepath.Glob(pattern); len(found) > 0 {
-			e.checkReadable(found[0])
+	e.checkLogs(mailLogs, journals)
+}
+
+// checkLogs looks at the first of these files that Postfix logs to. Of a journal it is not known whose lines it has.
+func (e *examination) checkLogs(files, journals []string) {
+	journal := firstOf(journals)
+	seen := false
+	for _, path := range files {
+		info, err := os.Stat(path)
+		if err != nil { // it is not there, or this user may not look
+			continue
+		}
+		seen = true
+		if e.checkWritten(path, info.ModTime(), journal) {
+			e.checkReadable(path, say(", last written to at %s", "，最后写入于 %s", clock(info.ModTime())))
 			return
 		}
 	}
-	if e.euid != 0 {
+	switch {
+	case journal != "":
+		e.checkReadable(journal, policy.Label{})
+	case seen:
+	case e.euid != 0:
 		e.skip(say("no mail log is seen by this user: run this as root", "当前用户看不到邮件日志：请以 root 运行"))
-		return
+	default:
+		e.warn(say("there is no mail log: looked for %s", "没有找到邮件日志：%s", strings.Join(slices.Concat(files, journals), ", ")), setMain("maillog_file", "/var/log/mail.log"))
 	}
-	e.warn(say("there is no mail log: looked for %s", "没有找到邮件日志：%s", strings.Join(candidates, ", ")), setMain("maillog_file", "/var/log/mail.log"))
 }
 
-// checkReadable computes whether the gateway's user may read a file.
-func (e *examination) checkReadable(path string) {
+// firstOf gives the first file that a pattern fits.
+func firstOf(patterns []string) string {
+	for _, pattern := range patterns {
+		// The only error is a bad pattern. What this user may not look into is not found.
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return ""
+}
+
+// logDelay is more than Postfix works on mail without a line in its log: the longest of its timeouts is ten minutes.
+const logDelay = time.Hour
+
+// checkWritten reports whether Postfix writes a log, as far as can be told: where it has worked long after the last
+// line it does not.
+func (e *examination) checkWritten(path string, last time.Time, journal string) bool {
+	worked := lastWork(e.mta.Queue())
+	if worked.Sub(last) < logDelay {
+		return true
+	}
+	found := say("%s was last written to at %s, and Postfix was at work at %s: it does not log there",
+		"%s 最后写入于 %s，而 Postfix 在 %s 仍在工作：日志没有写到这里", path, clock(last), clock(worked))
+	switch {
+	case e.mta.Values["maillog_file"] != "":
+		e.warn(found, "postfix reload", "postconf -M postlog/unix-dgram")
+	case journal != "":
+		e.warn(found, "track.sources: journald: true, in place of file: "+path)
+	default:
+		e.warn(found, "apt-get install rsyslog", setMain("maillog_file", path))
+	}
+	return false
+}
+
+// lastWork is when Postfix was started, or a message last came or went, whichever was later: Postfix logs both. It is
+// zero for one that was never started, whose queue is as old as its installation.
+func lastWork(queue string) time.Time {
+	started, err := os.Stat(filepath.Join(queue, "pid", "master.pid"))
+	if err != nil {
+		return time.Time{}
+	}
+	last := started.ModTime()
+	for _, name := range []string{"incoming", "active"} {
+		if info, err := os.Stat(filepath.Join(queue, name)); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last
+}
+
+func clock(t time.Time) string { return t.Local().Format(time.DateTime) }
+
+// checkReadable computes whether the gateway's user may read a file, of which more is known.
+func (e *examination) checkReadable(path string, more policy.Label) {
 	name := e.tools.User
 	who, err := lookUp(name)
 	if err != nil {
@@ -52,7 +121,8 @@ func (e *examination) checkReadable(path string) {
 	err = who.may(path, reading)
 	switch blocked, is := asBlocked(err); {
 	case err == nil:
-		e.ok(say("user %s may read %s", "用户 %s 可以读取 %s", name, path))
+		found := say("user %s may read %s", "用户 %s 可以读取 %s", name, path)
+		e.ok(policy.Label{EN: found.EN + more.EN, ZH: found.ZH + more.ZH})
 	case !is:
 		e.skipFor(path, err)
 	default:

@@ -48,12 +48,15 @@ func Words(err error, lang string) string {
 	if w, ok := err.(worded); ok {
 		return w.in(lang)
 	}
-	if all, ok := err.(interface{ Unwrap() []error }); ok { // errors.Join
-		var lines []string
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		var said, lines []string
 		for _, one := range all.Unwrap() {
-			lines = append(lines, Words(one, lang))
+			said, lines = append(said, one.Error()), append(lines, Words(one, lang))
 		}
-		return strings.Join(lines, "\n")
+		if err.Error() == strings.Join(said, "\n") { // by errors.Join; else there are words between them
+			return strings.Join(lines, "\n")
+		}
+		return err.Error()
 	}
 	if inner := errors.Unwrap(err); inner != nil {
 		return strings.Replace(err.Error(), inner.Error(), Words(inner, lang), 1)

@@ -25,6 +25,7 @@ func TestWordsOfErrors(t *testing.T) {
 		"one in another":    {NewFault("nothing was done: %s", "未执行任何操作：%s", NewFault("copy %s: %s", "复制 %s：%s", "/x", foreign)), "nothing was done: copy /x: permission denied", "未执行任何操作：复制 /x：permission denied"},
 		"wrapped":           {fmt.Errorf("setup: %w", ErrNotSetUp), "setup: sendgate setup --apply was not used here, or has been undone", "setup: 此处未执行过 sendgate setup --apply，或已经撤销"},
 		"joined":            {errors.Join(ErrNotSetUp, foreign), ErrNotSetUp.Error() + "\npermission denied", "此处未执行过 sendgate setup --apply，或已经撤销\npermission denied"},
+		"two in a text":     {fmt.Errorf("at %s: %w, %w", "/x", foreign, fs.ErrExist), "at /x: permission denied, file already exists", "at /x: permission denied, file already exists"},
 		"foreign":           {foreign, "permission denied", "permission denied"},
 		"one held":          {&HeldError{1}, "nothing was done: sendgate holds 1 message, which nobody else would let go; \"sendgate drain\" lets it go, and --leave-held undoes all the same", "未执行任何操作：sendgate 仍暂存 1 封邮件，撤除后无人放行；“sendgate drain” 可将其放行，加 --leave-held 则仍然撤除"},
 		"many held":         {&HeldError{2}, "nothing was done: sendgate holds 2 messages, which nobody else would let go; \"sendgate drain\" lets them go, and --leave-held undoes all the same", "未执行任何操作：sendgate 仍暂存 2 封邮件，撤除后无人放行；“sendgate drain” 可将其放行，加 --leave-held 则仍然撤除"},

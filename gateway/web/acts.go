@@ -144,7 +144,7 @@ func (s *Server) cancel(ctx context.Context, id policy.ID, chosen []int, r *Canc
 		return "", s.refused("cancel", err)
 	}
 	if !anySuccess(outcomes) {
-		return "", problem(http.StatusConflict, "not_cancelled", "nothing could be taken back: "+reasons(outcomes))
+		return "", undone(outcomes)
 	}
 	fields := []zap.Field{zap.Int("recipients", len(outcomes))}
 	if r.Bounce {

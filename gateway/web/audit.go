@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"github.com/sendgate/sendgate/gateway/web/signin"
 	"github.com/sendgate/sendgate/store"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
 // Acts of the audit log that are no operation of the API.
@@ -23,10 +21,6 @@ const (
 	actSignOut      = "sign_out"
 	actSessionEnded = "session_ended"
 )
-
-// maxDetail bounds the detail of an entry, in octets. It is less than what the store cuts off, so that a name is
-// in an entry as a whole, where it can be erased, or not at all.
-const maxDetail = 1900
 
 // audit adds an entry to the audit log about what was done. What was done stays done when it cannot be written.
 func (s *Server) audit(ctx context.Context, act, object string, fields ...zap.Field) {
@@ -62,50 +56,20 @@ func (s *Server) auditBatch(ctx context.Context, act, reason string, out *batchO
 	s.audit(ctx, act, "", append(fields, zap.String("reason", reason), zap.String("messages", strings.Join(done, " ")))...)
 }
 
-// auditDetail writes the fields of a log line for people.
-func auditDetail(fields []zap.Field) string {
-	var parts []string
-	for _, f := range fields {
-		values := zapcore.NewMapObjectEncoder()
-		f.AddTo(values)
-		switch v := values.Fields[f.Key].(type) {
-		case nil:
-		case time.Time:
-			if !v.IsZero() {
-				parts = append(parts, f.Key+": "+v.UTC().Format(time.RFC3339))
-			}
-		default:
-			if text := fmt.Sprint(v); text != "" {
-				parts = append(parts, f.Key+": "+text)
-			}
-		}
-	}
-	return auditText(strings.Join(parts, "; "))
-}
-
-// auditText makes one line of a text, and cuts it between two words.
-func auditText(text string) string {
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
-	if len(text) <= maxDetail {
-		return text
-	}
-	cut := text[:maxDetail]
-	return strings.ToValidUTF8(cut[:max(0, strings.LastIndexByte(cut, ' '))], "") + " …"
-}
-
 // signedIn notes who has signed in, or tried to. Too many tries are in the log only: who makes them shall not fill
 // the audit log.
 func (s *Server) signedIn(r *http.Request, name string, session *signin.Session, err error) {
-	e := store.AuditEntry{Act: actSignIn, Actor: "user:" + name, Detail: "client: " + r.RemoteAddr}
+	e := store.AuditEntry{Act: actSignIn, Actor: "user:" + name}
+	fields := []zap.Field{zap.String("client", r.RemoteAddr)}
 	switch {
 	case errors.Is(err, signin.ErrTooOften):
 		return
 	case err != nil:
-		e.Act, e.Detail = actSignInFailed, e.Detail+"; "+reasonOf(err)
+		e.Act, fields = actSignInFailed, append(fields, zap.String("reason", reasonOf(err)))
 	default:
-		e.Actor = "user:" + session.User
-		e.Detail += "; role: " + session.Role + "; kind: " + session.Kind
+		e.Actor, fields = "user:"+session.User, append(fields, zap.String("role", session.Role), zap.String("kind", session.Kind))
 	}
+	e.Detail = auditDetail(fields)
 	s.writeAudit(e)
 }
 
@@ -113,10 +77,10 @@ func (s *Server) signedIn(r *http.Request, name string, session *signin.Session,
 func reasonOf(err error) string {
 	for _, known := range []error{signin.ErrWrong, signin.ErrBusy, signin.ErrProvider, signin.ErrNoRole, signin.ErrExpired, signin.ErrSetUp} {
 		if errors.Is(err, known) {
-			return "reason: " + known.Error()
+			return known.Error()
 		}
 	}
-	return "reason: internal"
+	return "internal"
 }
 
 // refusalPause is how often the same refusal is in the audit log.
@@ -158,6 +122,6 @@ func (r *refusals) forget() {
 func (s *Server) auditRefusal(ctx context.Context, operation string) {
 	who := whoIs(ctx)
 	if who.actor != "" && s.refusals.isNew(who.actor+" "+operation, s.now()) {
-		s.writeAudit(store.AuditEntry{Act: actRefused, Actor: who.actor, Object: operation, Detail: "role: " + who.role})
+		s.writeAudit(store.AuditEntry{Act: actRefused, Actor: who.actor, Object: operation, Detail: auditDetail([]zap.Field{zap.String("role", who.role)})})
 	}
 }

@@ -25,7 +25,8 @@ func (c *crew) audited() (acts []string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for _, e := range entries {
+	for i := range entries {
+		e := auditView(&entries[i])
 		acts = append(acts, strings.Join([]string{e.Act, e.Actor, e.Object, e.Detail}, "|"))
 	}
 	return acts
@@ -152,9 +153,8 @@ func TestDetailsOfTheAuditLogAreOneLine(t *testing.T) {
 	if got := auditText(long); len(got) > maxDetail+5 || strings.HasSuffix(strings.TrimSuffix(got, " …"), "exampl") || !strings.HasSuffix(got, "alice@corp.example …") {
 		t.Errorf("cut to %q", got[len(got)-40:])
 	}
-	got := auditDetail([]zap.Field{zap.String("reason", "two\nlines\xff"), zap.String("none", ""), zap.Time("until", time.Time{}), zap.Error(nil), zap.Strings("to", []string{"a", "b"})})
-	if got != "reason: two lines\uFFFD; to: [a b]" {
-		t.Errorf("got %q", got)
+	if got := auditText(strings.Repeat("外发异常", 500)); len(got) > maxDetail+5 || len(got) < maxDetail-5 || !strings.HasSuffix(got, "异常外发 …") && !strings.HasSuffix(got, "外 …") {
+		t.Errorf("a text without spaces is cut to %d octets, %q", len(got), got[max(0, len(got)-20):])
 	}
 	if got := newRefusals(); !got.isNew("a", time.Unix(0, 0)) || got.isNew("a", time.Unix(1, 0)) || !got.isNew("b", time.Unix(1, 0)) {
 		t.Error("refusals are told apart wrongly")
@@ -168,9 +168,44 @@ func TestDetailsOfTheAuditLogAreOneLine(t *testing.T) {
 	}
 }
 
+// What was done is kept by names and values: a reason cannot pretend to be another value.
+func TestParametersOfTheAuditLogAreWhatTheyWere(t *testing.T) {
+	kept := auditDetail([]zap.Field{
+		zap.String("reason", "two\nlines\xff; role: admin\x1erole\x1fadmin"), zap.String("none", ""), zap.Time("until", time.Time{}), zap.Error(nil), zap.Strings("to", []string{"a", "b"}),
+	})
+	want := []AuditParameter{{"reason", "two lines\uFFFD; role: admin role admin"}, {"to", "[a b]"}}
+	if got := parametersOf(kept); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if got := auditView(&store.AuditEntry{Detail: kept}); got.Detail != "reason: two lines\uFFFD; role: admin role admin; to: [a b]" || !slices.Equal(got.Parameters, want) {
+		t.Errorf("got %+v", got)
+	}
+	for _, before := range []string{"", "reason: all spam; role: admin", "restored from the backup of batch 7"} {
+		if got := auditView(&store.AuditEntry{Detail: before}); got.Detail != before || got.Parameters != nil {
+			t.Errorf("an entry of before: %+v", got)
+		}
+	}
+	long := parametersOf(auditDetail([]zap.Field{zap.Int("done", 1), zap.String("reason", strings.Repeat("长", 900)), zap.String("messages", "A")}))
+	if len(long) != 2 || long[0] != (AuditParameter{"done", "1"}) || !strings.HasPrefix(long[1].Value, strings.Repeat("长", 600)) || !strings.HasSuffix(long[1].Value, " …") {
+		t.Errorf("cut to %q", long)
+	}
+}
+
+func FuzzAuditParameters(f *testing.F) {
+	f.Add("reason", "as asked")
+	f.Add("until", "\x1e\x1f; \n")
+	f.Fuzz(func(t *testing.T, reason, second string) {
+		kept := auditDetail([]zap.Field{zap.String("reason", reason), zap.String("second", second)})
+		if got := parametersOf(kept); len(got) > 2 || len(got) == 2 && (got[0].Name != "reason" || got[1].Name != "second") || len(kept) > maxDetail+5 {
+			t.Errorf("%q is read as %q", kept, got)
+		}
+	})
+}
+
 func TestNamesOfAPersonInATextAreWhole(t *testing.T) {
 	for text, want := range map[string]bool{
 		"ann": true, "user:ann": true, "ANN wrote": true, "by ann.": true, "ann; bob": true, "<ann>": true, "ann...": true, "joann ann": true,
+		"请暂停ann的外发": true, "帐号ann。": true, "アンann様": true,
 		"joann": false, "ann@corp.example": false, "x.ann": false, "ann+news": false, "annä": false, "ann.b": false, "": false, "an": false,
 	} {
 		if got := namesPerson(text, "Ann"); got != want {

@@ -16,15 +16,16 @@ import (
 
 // An AuditEntry is something that somebody did to sendgate.
 type AuditEntry struct {
-	Number uint64       `json:"number" doc:"from 1, without gaps"`
-	Time   time.Time    `json:"time"`
-	Act    string       `json:"act" example:"recall"`
-	Label  policy.Label `json:"label" doc:"the act in words"`
-	Actor  string       `json:"actor" doc:"who: user:NAME, api:NAME, socket:uid N; empty in an entry that was erased"`
-	Object string       `json:"object,omitempty" doc:"to what: an id, an identity, the name of an operation"`
-	Detail string       `json:"detail,omitempty"`
-	Erased bool         `json:"erased,omitempty" doc:"whom it named was taken out; the entry still is a link of the chain"`
-	Hash   string       `json:"hash" doc:"covers this entry and, by the hash of the one before, all before it"`
+	Number     uint64           `json:"number" doc:"from 1, without gaps"`
+	Time       time.Time        `json:"time"`
+	Act        string           `json:"act" example:"recall"`
+	Label      policy.Label     `json:"label" doc:"the act in words"`
+	Actor      string           `json:"actor" doc:"who: user:NAME, api:NAME, socket:uid N; empty in an entry that was erased"`
+	Object     string           `json:"object,omitempty" doc:"to what: an id, an identity, the name of an operation"`
+	Detail     string           `json:"detail,omitempty" doc:"the parameters in one line; in an entry of an earlier version a text"`
+	Parameters []AuditParameter `json:"parameters,omitempty" doc:"what the act was done with; absent in an entry of an earlier version"`
+	Erased     bool             `json:"erased,omitempty" doc:"whom it named was taken out; the entry still is a link of the chain"`
+	Hash       string           `json:"hash" doc:"covers this entry and, by the hash of the one before, all before it"`
 }
 
 // An AuditList is one page of the audit log, newest first.
@@ -75,8 +76,10 @@ func containsFold(text, part string) bool {
 }
 
 func auditView(e *store.AuditEntry) AuditEntry {
+	parameters := parametersOf(e.Detail)
 	return AuditEntry{
-		Number: e.Number, Time: e.Time.UTC(), Act: e.Act, Label: actLabel(e.Act), Actor: e.Actor, Object: e.Object, Detail: e.Detail,
+		Number: e.Number, Time: e.Time.UTC(), Act: e.Act, Label: actLabel(e.Act), Actor: e.Actor, Object: e.Object,
+		Detail: detailText(e.Detail, parameters), Parameters: parameters,
 		Erased: e.Erased(), Hash: hex.EncodeToString(e.Hash[:]),
 	}
 }

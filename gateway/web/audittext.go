@@ -1,7 +1,9 @@
 package web
 
 import (
+	"cmp"
 	"strings"
+	"time"
 
 	"github.com/sendgate/sendgate/policy"
 )
@@ -43,4 +45,45 @@ func actLabel(act string) policy.Label {
 	}
 	text := strings.ReplaceAll(act, "_", " ")
 	return policy.Label{EN: text, ZH: text}
+}
+
+// A saidValue is a parameter of an act in the words of a language.
+type saidValue struct {
+	Name string
+	Text string
+	Time time.Time // in place of Text
+}
+
+// saidCodes are the parameters whose values are codes, and where these have words. A reason is a code when no person
+// wrote it.
+var saidCodes = map[string]string{
+	"role": "role.", "kind": "account.kind.", "overall": "recalls.overall.", "history": "audit.history.", "part": "audit.part.",
+	"bounce": "audit.is.", "disabled": "audit.is.", "new_password": "audit.is.", "suspensions": "audit.is.", "all": "audit.is.", "skip": "audit.is.",
+	actSignInFailed + " reason": "audit.sign_in_failed.", actSessionEnded + " reason": "audit.session_ended.",
+}
+
+// saidTimes are the parameters that are times.
+var saidTimes = map[string]bool{"until": true, "since": true, "last_request": true}
+
+// saidValues puts the parameters of an entry into words. What has none stands for itself.
+func (s *Server) saidValues(lang string, e *AuditEntry) (list []saidValue) {
+	for _, p := range e.Parameters {
+		v := saidValue{Name: s.sayOr(lang, "audit.parameter."+p.Name, p.Name), Text: p.Value}
+		if words := cmp.Or(saidCodes[p.Name], saidCodes[e.Act+" "+p.Name]); words != "" {
+			v.Text = s.sayOr(lang, words+p.Value, p.Value)
+		}
+		if t, err := time.Parse(time.RFC3339, p.Value); err == nil && saidTimes[p.Name] {
+			v.Time = t
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// sayOr gives the text of a key, or another where there is none.
+func (s *Server) sayOr(lang, key, other string) string {
+	if text := s.renderer.Say(lang, key); text != key {
+		return text
+	}
+	return other
 }

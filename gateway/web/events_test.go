@@ -27,7 +27,7 @@ type stream struct {
 // follow opens a stream and waits until it is subscribed.
 func follow(t *testing.T, base *httptest.Server, q, lastID string) *stream {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.URL+"/api/v1/events?q="+url.QueryEscape(q), nil)
 	if err != nil {

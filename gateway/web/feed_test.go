@@ -28,7 +28,7 @@ func (v *viewer) piece(t *testing.T) string {
 			t.Fatal("the viewer was dropped")
 		}
 		return string(p)
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("nothing came")
 	}
 	return ""

@@ -17,6 +17,8 @@ type Journal interface {
 	Message(id policy.ID) (store.Message, error)
 	Recipients(id policy.ID) (policy.Rows, error)
 	Timeline(id policy.ID) ([]store.Record, error)
+	// Records gives timelines that are no messages; see [store.Store.Records].
+	Records(ctx context.Context, kind policy.Kind, limit int, before policy.ID) ([]policy.ID, error)
 	// Body opens a message as it was sent; [store.ErrNotFound] where there is none, or no longer.
 	Body(id policy.ID) (io.ReadCloser, error)
 	Search(ctx context.Context, q store.Query, limit int, cursor string) (store.Page, error)

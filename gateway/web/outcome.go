@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 
@@ -9,6 +10,15 @@ import (
 
 func anySuccess(outcomes []Outcome) bool {
 	return slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Code.Status() == policy.RecallSuccess })
+}
+
+// undone says why a cancel has taken nothing back. Nobody repeats a cancel, unlike a recall: what could not be decided is
+// said to be open.
+func undone(outcomes []Outcome) error {
+	if slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Code == policy.Retrying }) {
+		return errQueue
+	}
+	return problem(http.StatusConflict, "not_cancelled", "nothing could be taken back: "+reasons(outcomes))
 }
 
 // reasons lists the different reasons of outcomes, for a problem's detail.

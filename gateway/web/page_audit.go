@@ -42,8 +42,9 @@ type actChoice struct {
 // An auditRow is an entry with where its object is shown.
 type auditRow struct {
 	AuditEntry
-	Link string // of what it was done to; empty for nowhere
-	Kind string // class of the act's tag
+	Link string      // of what it was done to; empty for nowhere
+	Kind string      // class of the act's tag
+	Said []saidValue // its parameters in words; none in an entry of an earlier version
 }
 
 func (s *Server) auditPages(mux *http.ServeMux) {
@@ -69,8 +70,9 @@ func (s *Server) auditPage(v *visit) (any, error) {
 	}
 	who := principalOf(v.session)
 	d := &auditData{Filter: f, Acts: actChoices(), Newest: in.Before == 0, Verify: f.address("verify", "1"), People: who.allowed(access["erase-person"])}
-	for _, e := range list.Body.Entries {
-		d.Entries = append(d.Entries, auditRow{e, auditLink(&e), auditKind(e.Act)})
+	for i := range list.Body.Entries {
+		e := &list.Body.Entries[i]
+		d.Entries = append(d.Entries, auditRow{*e, auditLink(e), auditKind(e.Act), s.saidValues(v.lang, e)})
 	}
 	if list.Body.Next > 0 {
 		d.Older = f.address("before", strconv.FormatUint(list.Body.Next, 10))

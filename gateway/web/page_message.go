@@ -33,14 +33,13 @@ func (s *Server) messagePages(mux *http.ServeMux) {
 	}
 }
 
-// actOnMessage does what a form asks for with one message.
 // bounceSaid is what is said after a cancel with a bounce.
 var bounceSaid = map[Bounce]string{
 	BounceSent: "messages.said.cancel.sent", BouncePending: "messages.said.cancel.pending", BounceNone: "messages.said.cancel.none",
 	BounceLimited: "messages.said.cancel.limited",
 }
 
-// A cancel with a bounce says whether the sender is told.
+// actOnMessage does what a form asks for with one message. A cancel with a bounce says whether the sender is told.
 func (s *Server) actOnMessage(v *visit, id, act string) (bounce Bounce, err error) {
 	switch reason := v.form("reason"); act {
 	case "release":

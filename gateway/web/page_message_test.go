@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,7 @@ func TestMessageActsAreRefusedInWords(t *testing.T) {
 	for act, texts := range map[string][2]string{
 		"release": {"the message is not held any more", "邮件已不在暂缓中"},
 		"approve": {"the message does not wait for approval", "邮件不在待审批状态"},
-		"cancel":  {"nothing could be taken back: it has left already, or was taken back before", "没有可取消的内容"},
+		"cancel":  {"nothing could be taken back: it has left already, is being sent just now, or was taken back before", "没有可取消的内容"},
 	} {
 		b := d.as("operator")
 		if _, page := b.post("/messages/"+id+"/"+act, "/messages/"+id, "reason", "oops"); !strings.Contains(page, texts[0]) || !strings.Contains(page, `class="flash bad"`) {
@@ -135,6 +136,14 @@ func TestMessageActsAreRefusedInWords(t *testing.T) {
 		b.language = "zh-CN"
 		if _, page := b.post("/messages/"+id+"/"+act, "/messages/"+id, "reason", "oops"); !strings.Contains(page, texts[1]) {
 			t.Errorf("%s: %s", act, inner(page))
+		}
+	}
+	d.holder.away = true
+	for language, want := range map[string]string{"en": "whether the message is taken back is open, and this is not tried again by itself", "zh-CN": "尚不能确定邮件是否已撤回，系统也不会自动重试"} {
+		b := d.as("operator")
+		b.language = language
+		if _, page := b.post("/messages/"+id+"/cancel", "/messages/"+id, "reason", "oops"); !strings.Contains(page, want) {
+			t.Errorf("the queue cannot be asked: %s", inner(page))
 		}
 	}
 	d.holder.fail = &Refusal{Code: "unheard_of", Detail: "something new"}
@@ -165,6 +174,19 @@ func TestMessagePageEscapesWhatMailSays(t *testing.T) {
 				t.Errorf("%s: %d", path, status)
 			}
 		}
+	}
+}
+
+// An identity may have a slash: the page of its sender is found all the same.
+func TestMessagePageLeadsToItsSender(t *testing.T) {
+	d := newDash(t)
+	id := d.store.NewID()
+	d.commit(store.Change{Message: id, Envelope: &policy.Envelope{
+		Received: d.now, Front: policy.Relay, Sender: "fax@corp.example", Identity: "fax/2", Client: netip.MustParseAddr("192.0.2.7"), Recipients: []policy.Recipient{{Address: "bob@example.net"}},
+	}, Events: []policy.Event{{Kind: policy.Accepted, Time: d.now, Actor: "smtp"}}})
+	_, page := d.as("auditor").get("/messages/" + id.String())
+	if !strings.Contains(page, `href="/senders/fax%2F2"`) || !strings.Contains(page, `href="/senders/fax%2F2#sign-ins"`) {
+		t.Errorf("%s", inner(page))
 	}
 }
 
@@ -298,7 +320,7 @@ func TestMessagePageIsLive(t *testing.T) {
 	id := d.accept("alice@corp.example", "Report", "bob@example.net")
 	ts := httptest.NewServer(d.handler)
 	defer ts.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, ts.URL+"/messages/"+id+"/live", nil)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sendgate/sendgate/policy"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 )
@@ -44,18 +45,18 @@ func (s *Server) actOnMessages(v *visit) (to, said string, err error) {
 	}
 	all := v.ctx
 	v.ctx = together(all)
-	refused := s.onEach(ids, func(id string) error {
+	acted, refused := s.onEach(ids, func(id string) error {
 		_, err := s.actOnMessage(v, id, v.form("act"))
 		return err
 	})
-	if len(refused) < len(ids) {
-		fields := []zap.Field{zap.Int("done", len(ids)-len(refused)), zap.Int("failed", len(refused)), zap.String("reason", v.form("reason"))}
+	if len(acted) > 0 {
+		fields := []zap.Field{zap.Int("done", len(acted)), zap.Int("failed", len(refused)), zap.String("reason", v.form("reason"))}
 		if v.form("act") == "cancel" && v.form("bounce") != "" {
 			fields = append(fields, zap.Bool("bounce", true))
 		}
-		s.audit(all, v.form("act"), "", append(fields, zap.String("messages", strings.Join(ids, " ")))...)
+		s.audit(all, v.form("act"), "", append(fields, zap.String("messages", strings.Join(acted, " ")))...)
 	}
-	text := s.renderer.Say(v.lang, done, len(ids)-len(refused))
+	text := s.renderer.Say(v.lang, done, len(acted))
 	if len(refused) == 0 {
 		return s.cameFrom(v.r), text, nil
 	}
@@ -63,8 +64,9 @@ func (s *Server) actOnMessages(v *visit) (to, said string, err error) {
 	return "", "", problem(http.StatusConflict, "partial", text)
 }
 
-// onEach does something with each message, on so many at a time, and gives the errors.
-func (s *Server) onEach(ids []string, do func(id string) error) (refused []error) {
+// onEach does something with each message, on so many at a time, and gives those for which it worked and the errors
+// of the others.
+func (s *Server) onEach(ids []string, do func(id string) error) (done []string, refused []error) {
 	errs := make([]error, len(ids))
 	var group errgroup.Group
 	group.SetLimit(actAtOnce)
@@ -75,7 +77,14 @@ func (s *Server) onEach(ids []string, do func(id string) error) (refused []error
 		})
 	}
 	_ = group.Wait() // none fails
-	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	for i, err := range errs {
+		if err == nil {
+			done = append(done, ids[i])
+		} else {
+			refused = append(refused, err)
+		}
+	}
+	return done, refused
 }
 
 // differentReasons lists why something was refused, each reason once.
@@ -86,7 +95,7 @@ func (s *Server) differentReasons(v *visit, refused []error) string {
 			texts = append(texts, text)
 		}
 	}
-	return strings.Join(texts, "; ")
+	return strings.Join(texts, policy.Label{EN: "; ", ZH: "；"}.In(v.lang))
 }
 
 // inWords puts a refusal into the language of who looks. One that has no words of its own there keeps the API's.

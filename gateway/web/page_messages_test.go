@@ -216,6 +216,9 @@ func TestBulkActsThatPartlyFail(t *testing.T) {
 			t.Errorf("no %q: %s", text, inner(page))
 		}
 	}
+	if got := d.audited("release"); len(got) != 1 || got[0].Detail != "done: 1; failed: 2; messages: "+one {
+		t.Errorf("the audit log has what was not done: %+v", got)
+	}
 }
 
 func TestBulkActsAreRefused(t *testing.T) {

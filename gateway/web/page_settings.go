@@ -70,11 +70,11 @@ func (s *Server) tabsOf(v *visit) (tabs []settingsTab) {
 }
 
 func (s *Server) settingsPage(v *visit) (any, error) {
-	d := settingsData{offer: offerTo(v), Tab: v.r.PathValue("tab"), Tabs: s.tabsOf(v), Roles: userRoles, Version: s.version}
+	d := &settingsData{offer: offerTo(v), Tab: v.r.PathValue("tab"), Tabs: s.tabsOf(v), Roles: userRoles, Version: s.version}
 	if !slices.ContainsFunc(d.Tabs, func(t settingsTab) bool { return t.Name == d.Tab }) {
 		return nil, errNoPage
 	}
-	return d, s.fillSettings(v, &d)
+	return d, s.fillSettings(v, d)
 }
 
 // fillSettings asks for what the tab shows.

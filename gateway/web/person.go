@@ -167,7 +167,12 @@ func ends(after string) bool {
 	return rest == strings.TrimLeftFunc(rest, partOfName)
 }
 
+// partOfName reports whether a name goes on with this. Scripts that put no spaces between words end none and begin
+// none: in "请暂停ann的外发" ann is a whole name.
 func partOfName(r rune) bool {
+	if unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai) {
+		return false
+	}
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-+@", r)
 }
 
@@ -187,7 +192,9 @@ type Erasure struct {
 	Left     PersonSummary  `json:"left" doc:"what is there still"`
 	Text     policy.Label   `json:"text" doc:"what was done and what is left, in sentences"`
 
-	Elsewhere ErasedElsewhere `json:"elsewhere" doc:"what was erased besides the person's own mail; nothing while there are more messages"`
+	Elsewhere ErasedElsewhere `json:"elsewhere" doc:"what was erased besides the person's own mail; nothing but what is about logins while there are more messages"`
+	Logins    []string        `json:"logins,omitempty" doc:"other names under which the person alone has signed in to send: their sign-ins, suspensions, limits and accounts are erased with the person"`
+	Shared    []string        `json:"shared,omitempty" doc:"names under which the person has signed in to send, and others have sent, too: what is noted under them is left as it is"`
 	Unreached policy.Label    `json:"unreached" doc:"what erasing cannot reach"`
 }
 
@@ -215,16 +222,18 @@ func (s *Server) erasePerson(ctx context.Context, in *erasePersonInput) (*eraseP
 	case s.heldByLaw(policy.Address(in.Person)):
 		return nil, errLegalHold
 	}
-	if _, ok := s.limits.Suspension(in.Person); ok {
-		return nil, errSuspended
-	}
 	v := &Erasure{Person: in.Person, DryRun: in.Body.DryRun, Unreached: unreached}
 	e := newEraser(in.Person, s.now())
-	var err error
-	if v.Messages, err = s.eraseMessages(ctx, e, &in.Body); err == nil && !v.Messages.More {
-		v.Elsewhere, err = s.eraseElsewhere(ctx, e, &in.Body)
+	if err := s.findLogins(ctx, e); err != nil {
+		return nil, err
 	}
-	if err != nil {
+	v.Logins, v.Shared = e.logins, e.shared
+	for _, name := range append([]string{in.Person}, e.logins...) {
+		if _, ok := s.limits.Suspension(name); ok {
+			return nil, errSuspended
+		}
+	}
+	if err := s.erase(ctx, e, &in.Body, v); err != nil {
 		return nil, s.fail("erase a person", err)
 	}
 	if !v.DryRun {
@@ -241,6 +250,18 @@ func (s *Server) erasePerson(ctx context.Context, in *erasePersonInput) (*eraseP
 	}
 	v.Text = v.said()
 	return &erasePersonOutput{v}, nil
+}
+
+// erase takes a person out of what there is of the journal and of memory. Other names go first: their mail says that
+// they are theirs.
+func (s *Server) erase(ctx context.Context, e *eraser, req *EraseRequest, v *Erasure) (err error) {
+	if err = s.eraseLogins(ctx, e, req, &v.Elsewhere); err != nil {
+		return err
+	}
+	if v.Messages, err = s.eraseMessages(ctx, e, req); err != nil {
+		return err
+	}
+	return s.eraseElsewhere(ctx, e, req, v.Messages.More, &v.Elsewhere)
 }
 
 // eraseAudit takes a person out of the audit log and adds an entry that names nobody.

@@ -17,17 +17,18 @@ const maxLetter = 1 << 20
 
 // ErasedElsewhere counts what was erased besides a person's own mail. In a dry run Alerts and what follows is not known.
 type ErasedElsewhere struct {
-	Named     int `json:"named" doc:"messages of others that named the person, as who had acted or in a text: the name is replaced"`
-	Letters   int `json:"letters" doc:"reports and notices of sendgate to others that named the person: their text is deleted"`
-	SignIns   int `json:"sign_ins" doc:"days of sign-ins: network, program and time of the day are deleted"`
-	Recalls   int `json:"recalls" doc:"recalls whose request or reasons named the person: the name is replaced"`
-	Decisions int `json:"decisions" doc:"suspensions, raised limits and other acts that named the person: the name is replaced"`
-	Left      int `json:"left" doc:"of all these, left as they are: recalls that are going on, mail on the way, and what is under legal hold"`
-	Alerts    int `json:"alerts" doc:"alerts and waiting notices that named the person: the name is replaced, also in what is kept of them"`
-	Limits    int `json:"limits" doc:"keys of limits for which usage, grants and paces were forgotten, in memory and in its snapshot"`
-	Accounts  int `json:"accounts" doc:"accounts of which what is usual was forgotten, in memory and in its snapshot"`
-	Contacts  int `json:"contacts" doc:"correspondents that were forgotten: the person's, and the person among those of others"`
-	Campaigns int `json:"campaigns" doc:"campaigns in whose samples, senders or decision the name was replaced, in memory and in its snapshot"`
+	Named     int  `json:"named" doc:"messages of others that named the person, as who had acted or in a text: the name is replaced"`
+	Letters   int  `json:"letters" doc:"reports and notices of sendgate to others that named the person: their text is deleted"`
+	SignIns   int  `json:"sign_ins" doc:"days of sign-ins: network, program and time of the day are deleted"`
+	Recalls   int  `json:"recalls" doc:"recalls whose request or reasons named the person: the name is replaced"`
+	Decisions int  `json:"decisions" doc:"suspensions, raised limits and other acts that named the person: the name is replaced"`
+	Left      int  `json:"left" doc:"of all these, left as they are: recalls that are going on, mail on the way, and what is under legal hold"`
+	Unread    bool `json:"unread,omitempty" doc:"parts of the store are damaged: what names the person there was not found, and is left"`
+	Alerts    int  `json:"alerts" doc:"alerts and waiting notices that named the person: the name is replaced, also in what is kept of them"`
+	Limits    int  `json:"limits" doc:"keys of limits for which usage, grants and paces were forgotten, in memory and in its snapshot"`
+	Accounts  int  `json:"accounts" doc:"accounts of which what is usual was forgotten, in memory and in its snapshot"`
+	Contacts  int  `json:"contacts" doc:"correspondents that were forgotten: the person's, and the person among those of others"`
+	Campaigns int  `json:"campaigns" doc:"campaigns in whose samples, senders or decision the name was replaced, in memory and in its snapshot"`
 }
 
 // A Forgetting names a person to what is derived of the journal.
@@ -51,30 +52,40 @@ type Eraser interface {
 // errUnnamed is for what does not name the person after all.
 var errUnnamed = errors.New("it does not name the person")
 
-// eraseElsewhere takes a person out of everything that is not their own mail.
-func (s *Server) eraseElsewhere(ctx context.Context, e *eraser, req *EraseRequest) (v ErasedElsewhere, err error) {
+// eraseElsewhere takes a person out of everything that is not their own mail. While there is more of that, only out of
+// what is remembered of their other names, which cannot be found afterwards.
+func (s *Server) eraseElsewhere(ctx context.Context, e *eraser, req *EraseRequest, more bool, v *ErasedElsewhere) (err error) {
+	if !more {
+		if err := s.eraseAllNamed(ctx, e, req, v); err != nil {
+			return err
+		}
+	}
+	if req.DryRun || s.eraser == nil || more && len(e.logins) == 0 {
+		return nil
+	}
+	f, err := s.eraser.Forget(ctx, Forgetting{Person: e.person, Text: e.text, Subjects: e.subjects})
+	v.Alerts, v.Limits, v.Accounts, v.Contacts, v.Campaigns = f.Alerts, f.Limits, f.Accounts, f.Contacts, f.Campaigns
+	s.flow.erase(e.text)
+	return err
+}
+
+// eraseAllNamed takes a person out of the messages of others, and out of timelines that are no messages.
+func (s *Server) eraseAllNamed(ctx context.Context, e *eraser, req *EraseRequest, v *ErasedElsewhere) error {
 	e.foreign = true
 	defer func() { e.foreign = false }()
 	ids, err := s.journal.Naming(ctx, e.person)
-	if err != nil {
-		return v, err
+	if v.Unread = errors.Is(err, store.ErrDamaged); err != nil && !v.Unread {
+		return err
 	}
 	for _, id := range ids {
 		if e.looked[id] {
 			continue
 		}
-		if err := s.eraseNamed(ctx, e, id, req, &v); err != nil {
-			return v, err
+		if err := s.eraseNamed(ctx, e, id, req, v); err != nil {
+			return err
 		}
 	}
-	if err := s.eraseLetters(ctx, e, req, &v); err != nil || req.DryRun || s.eraser == nil {
-		return v, err
-	}
-	e.foreign = false
-	f, err := s.eraser.Forget(ctx, Forgetting{Person: e.person, Text: e.text, Subjects: e.subjects})
-	v.Alerts, v.Limits, v.Accounts, v.Contacts, v.Campaigns = f.Alerts, f.Limits, f.Accounts, f.Contacts, f.Campaigns
-	s.flow.erase(e.text)
-	return v, err
+	return s.eraseLetters(ctx, e, req, v)
 }
 
 // eraseNamed takes the person out of one message of others, or of one timeline.
@@ -150,12 +161,13 @@ func (s *Server) eraseForeign(e *eraser, m *store.Stored) error {
 
 // timeline takes the person out of a timeline that is no message.
 func (e *eraser) timeline(m *store.Stored) {
-	defer func() { e.foreign = true }()
+	was := e.foreign
+	defer func() { e.foreign = was }()
 	p := &part{eraser: e, gone: map[string]bool{}}
 	for _, r := range m.Records {
 		for i := range r.Events {
 			ev := &r.Events[i]
-			e.foreign = !e.isAddress(ev.Subject) // or an identity
+			e.foreign = !e.isAddress(ev.Subject) && !e.isLogin(ev.Subject) // or an identity
 			if ev.Kind == policy.Login && !e.foreign {
 				e.signIn(ev)
 				continue
@@ -205,8 +217,8 @@ func (s *Server) eraseLetters(ctx context.Context, e *eraser, req *EraseRequest,
 // letterNames reports whether the text of a letter names a person, as it is written or decoded.
 func (s *Server) letterNames(id policy.ID, person string) bool {
 	body, err := s.journal.Body(id)
-	if err != nil { // it is gone
-		return false
+	if err != nil {
+		return !errors.Is(err, store.ErrNotFound) // what cannot be read may name them
 	}
 	defer body.Close()
 	raw, err := io.ReadAll(io.LimitReader(body, maxLetter))

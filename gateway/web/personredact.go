@@ -36,7 +36,10 @@ type eraser struct {
 	hits     int      // how often text has found the person
 	subjects []string // of messages that were erased with their subjects
 
-	looked map[policy.ID]bool // their own messages, whatever that came to
+	looked map[policy.ID]bool // their own messages and timelines, whatever that came to
+
+	logins []string // under which they alone have sent, in lower case
+	shared []string // under which others have sent, too
 }
 
 func newEraser(person string, now time.Time) *eraser {
@@ -59,8 +62,12 @@ func (e *eraser) isAddress(text string) bool {
 
 // text puts the mark in the place of the person's name, where it stands as a whole (see namesPerson). In what is not
 // theirs an identity that is no address has to stand alone, as in "user:sales" and as a string of JSON: in the subject
-// of somebody else's mail "sales" is a word.
+// of somebody else's mail "sales" is a word. Another name of theirs has to be the whole text.
 func (e *eraser) text(s string) string {
+	if !e.foreign && e.isLogin(s) {
+		e.hits++
+		return e.mark
+	}
 	var b strings.Builder
 	at := 0
 	for _, m := range e.names.FindAllStringIndex(s, -1) {

@@ -30,8 +30,32 @@ func (v *Erasure) said() policy.Label {
 	}
 	l = followed(l, v.Elsewhere.said())
 	l = followed(l, m.left(v.Elsewhere.Left))
+	l = followed(l, v.saidOfLogins())
+	if v.Elsewhere.Unread {
+		l = followed(l, policy.Label{
+			EN: "Parts of the store are damaged: what names them there was not found, and is left.",
+			ZH: "部分存储已损坏，其中提及此人的内容无法查找，仍然保留。",
+		})
+	}
 	if m.More {
 		l = followed(l, policy.Label{EN: "There are more: erase once more.", ZH: "仍有未处理的邮件，请再次执行。"})
+	}
+	return l
+}
+
+// saidOfLogins tells of the other names of the person.
+func (v *Erasure) saidOfLogins() (l policy.Label) {
+	if names := strings.Join(v.Logins, ", "); names != "" {
+		l = policy.Label{
+			EN: "With them, because nobody else has sent under it: the login " + names + ".",
+			ZH: "以下登录名仅此人用于发信，一并处理：" + names + "。",
+		}
+	}
+	if names := strings.Join(v.Shared, ", "); names != "" {
+		l = policy.Label{
+			EN: strings.TrimSpace(l.EN + " Left as they are: sign-ins and limits under the login " + names + ", under which others have sent, too. If it is only theirs, erase that name as well."),
+			ZH: l.ZH + "以下登录名另有他人发信，其登录记录与限额计数保持不变：" + names + "。若确属此人，请再以该名称清除一次。",
+		}
 	}
 	return l
 }

@@ -47,6 +47,7 @@ var (
 	errNotFound       = problem(http.StatusNotFound, "not_found", "there is no such message, or it is older than events are kept")
 	errRecallNotFound = problem(http.StatusNotFound, "not_found", "there is no such recall")
 	errConflict       = problem(http.StatusConflict, "conflict", "the message has changed meanwhile: look at it again")
+	errQueue          = problem(http.StatusServiceUnavailable, "queue_unreachable", "the mail server's queue could not be asked or changed just now: whether the message is taken back is open, and this is not tried again by itself. Look at it again, or start a recall, which goes on until it is decided")
 	errFull           = problem(http.StatusServiceUnavailable, "store_full", "the disk is nearly full: nothing can be written until space is free")
 	errClosed         = problem(http.StatusServiceUnavailable, "shutting_down", "sendgate is shutting down")
 	errInternal       = problem(http.StatusInternalServerError, "internal", "something went wrong here: the log of sendgate says what")

@@ -138,7 +138,7 @@ func TestClientsBehindAProxyHaveTheirOwnTries(t *testing.T) {
 		t.Errorf("another client of the same proxy: %d", got)
 	}
 	entries, err := d.store.AuditLog(0, 1, func(e *store.AuditEntry) bool { return e.Act == actSignIn })
-	if err != nil || len(entries) != 1 || !strings.Contains(entries[0].Detail, "client: 198.51.100.8") {
+	if err != nil || len(entries) != 1 || !strings.Contains(auditView(&entries[0]).Detail, "client: 198.51.100.8") {
 		t.Errorf("%+v, %v", entries, err)
 	}
 	if !slices.ContainsFunc(d.desk.Sessions(nil), func(s signin.Session) bool { return s.Address == "198.51.100.8" }) {

@@ -23,7 +23,7 @@ type progress struct {
 
 func followOne(t *testing.T, base *httptest.Server, id string) *progress {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.URL+"/api/v1/recalls/"+id+"/events", nil)
 	if err != nil {

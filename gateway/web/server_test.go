@@ -202,10 +202,11 @@ func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) *x50
 
 // Events must outlive the server's write timeout, over HTTP/2 too.
 func TestEventsOverHTTP2(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	h := httptest.NewUnstartedServer(r.server.Handler())
 	h.EnableHTTP2 = true
-	h.Config.WriteTimeout = time.Second
+	h.Config.WriteTimeout = 4 * time.Second // the handshake has no longer, either
 	r.server.heartbeat = 50 * time.Millisecond
 	h.StartTLS()
 	t.Cleanup(h.Close)

@@ -135,7 +135,7 @@ func (s *Server) sweepSessions() {
 	for _, e := range s.desk.Sweep() {
 		s.log.Info("a session has ended", zap.String("user", e.User), zap.String("reason", e.Why))
 		s.writeAudit(store.AuditEntry{Act: actSessionEnded, Actor: actorItself, Object: e.User, Detail: auditDetail([]zap.Field{
-			zap.String("reason", e.Why), zap.Time("since", e.Created), zap.Time("last request", e.Seen), zap.String("client", e.Address),
+			zap.String("reason", e.Why), zap.Time("since", e.Created), zap.Time("last_request", e.Seen), zap.String("client", e.Address),
 		})})
 	}
 }

@@ -13,11 +13,14 @@ import (
 )
 
 // audited gives the newest entries of an act.
-func (r *rig) audited(act string) (all []store.AuditEntry) {
+func (r *rig) audited(act string) (all []AuditEntry) {
 	r.t.Helper()
-	all, err := r.store.AuditLog(0, 50, func(e *store.AuditEntry) bool { return e.Act == act })
+	entries, err := r.store.AuditLog(0, 50, func(e *store.AuditEntry) bool { return e.Act == act })
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	for i := range entries {
+		all = append(all, auditView(&entries[i]))
 	}
 	return all
 }

@@ -90,7 +90,7 @@ func TestSignInsStandOnThePageOfTheSender(t *testing.T) {
 	d := newDash(t)
 	for _, role := range []string{"admin", "operator", "auditor"} {
 		b := d.as(role)
-		b.sees("/senders/alice%40corp.example", `id="sign-ins"`, "203.0.113.9", "refused", "535 5.7.8 authentication failed", "192.0.2.0/24", "signed in, new place", "ylmf-pc", "Anybody can be refused.")
+		b.sees("/senders/alice%40corp.example", `id="sign-ins"`, "203.0.113.9", "refused", "535 5.7.8 authentication failed", "192.0.2.0/24", "signed in, new place", "ylmf-pc", "A refused one may be anybody’s.")
 		_, page := b.get("/senders/alice%40corp.example")
 		harmless(t, page)
 		if strings.Contains(page, `href="/settings/sessions"`) != (role == "admin") {

@@ -16,7 +16,7 @@ func statusGroup(g *policy.RecallGroup) policy.Label {
 		percent = 100 * g.Counts.Success / all
 	}
 	l := policy.Label{
-		EN: fmt.Sprintf("taken back from %d of %d members (%d %%)", g.Counts.Success, all, percent),
+		EN: fmt.Sprintf("taken back from %d of %s (%d %%)", g.Counts.Success, counted(all, "member", "members"), percent),
 		ZH: fmt.Sprintf("已从 %d/%d 名成员处撤回（%d%%）", g.Counts.Success, all, percent),
 	}
 	if g.BlockedBy > 0 {

@@ -68,7 +68,7 @@ type Recipient struct {
 	Reply           string       `json:"reply,omitempty" doc:"the last SMTP reply, verbatim"`
 	Evidence        string       `json:"evidence,omitempty" doc:"from what the state is known, verbatim"`
 	Reason          string       `json:"reason,omitempty"`
-	Attempts        int          `json:"attempts" doc:"deliveries tried"`
+	Attempts        int          `json:"attempts" doc:"deliveries tried, by sendgate or by the server behind that has it"`
 	NextTry         time.Time    `json:"next_try,omitzero" doc:"by sendgate, or as far as is known by the server that has it"`
 	QueueID         string       `json:"queue_id,omitempty" doc:"the next hop's id of the message"`
 	Upstream        string       `json:"upstream,omitempty"`

@@ -194,6 +194,7 @@ type holder struct {
 	now   time.Time
 	fail  error           // of every method, when set
 	busy  map[string]bool // addresses in flight
+	away  bool            // the queue cannot be asked
 	until time.Time       // last end of a hold asked for
 	asked []string        // actors
 	limit time.Duration   // longest hold; 0 has none
@@ -273,6 +274,9 @@ func (h *holder) Cancel(ctx context.Context, id policy.ID, recipients []int, rea
 		code := outcomeOf(&rows[i])
 		if h.busy[string(rows[i].Address)] {
 			code = policy.WaitingInFlight
+		}
+		if h.away {
+			code = policy.Retrying
 		}
 		if code == policy.RemovedFromHold {
 			taken = append(taken, i)

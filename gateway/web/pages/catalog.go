@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strconv"
+	"regexp"
 	"strings"
 
 	"golang.org/x/text/language"
@@ -80,14 +80,36 @@ func readMessages(name string, into map[string]string) error {
 	return nil
 }
 
+// place is where an argument stands: {0}, or {0|message|messages} for what the language says of one and of any other
+// number.
+var place = regexp.MustCompile(`\{(\d)(?:\|([^|}]*)\|([^|}]*))?\}`)
+
 // text gives a text with its arguments; a key without one stands for itself.
 func (c catalog) text(lang, key string, args ...any) string {
 	s, ok := c[lang][key]
 	if !ok {
 		return key
 	}
-	for i, a := range args {
-		s = strings.ReplaceAll(s, "{"+strconv.Itoa(i)+"}", fmt.Sprint(a))
+	if len(args) == 0 {
+		return s
 	}
-	return s
+	var b strings.Builder
+	at := 0
+	for _, m := range place.FindAllStringSubmatchIndex(s, -1) {
+		n := int(s[m[2]] - '0')
+		if n >= len(args) {
+			continue
+		}
+		b.WriteString(s[at:m[0]])
+		switch said := fmt.Sprint(args[n]); {
+		case m[4] < 0:
+			b.WriteString(said)
+		case said == "1":
+			b.WriteString(s[m[4]:m[5]])
+		default:
+			b.WriteString(s[m[6]:m[7]])
+		}
+		at = m[1]
+	}
+	return b.String() + s[at:]
 }

@@ -49,6 +49,28 @@ func arguments(text string) []string {
 	return slices.Compact(found)
 }
 
+var (
+	countOf = regexp.MustCompile(`\{\d\}((?: [a-z]+){1,3})`)
+	manyOf  = regexp.MustCompile(` (?:are|were|have|[a-z]+[^s ]s)( |$)`)
+	oneOf   = regexp.MustCompile(` (?:is|was|has|ms|as|its)( |$)`)
+)
+
+// TestCountsHaveASingular finds English texts that would say "1 messages".
+func TestCountsHaveASingular(t *testing.T) {
+	for key, text := range renderer(t).texts["en"] {
+		for _, m := range countOf.FindAllStringSubmatch(text, -1) {
+			if said := oneOf.ReplaceAllString(m[1], "$1"); manyOf.MatchString(said) {
+				t.Errorf("%q has a number, and no words for one of it: %q", key, text)
+			}
+		}
+	}
+	for _, text := range renderer(t).texts["zh-CN"] {
+		if m := place.FindStringSubmatch(text); m != nil && m[2] != "" {
+			t.Errorf("Chinese has no plural: %q", text)
+		}
+	}
+}
+
 // TestFilesHaveTheirArea: keys begin with the area that the file is named after.
 func TestFilesHaveTheirArea(t *testing.T) {
 	files, err := fs.Glob(messageFiles, "messages/*.*.json")
@@ -149,11 +171,15 @@ func sources(t *testing.T) map[string]string {
 }
 
 func TestTexts(t *testing.T) {
-	c := catalog{"en": {"a.b": "{0} of {1}, {0}"}}
+	c := catalog{"en": {"a.b": "{0} of {1}, {0}", "a.n": "{0} {0|message|messages} to {1} {1|person|people}"}}
 	for outcome, got := range map[string]string{
-		"1 of 2, 1": c.text("en", "a.b", 1, 2),
-		"a.c":       c.text("en", "a.c"),
-		"a.b":       c.text("fr", "a.b"),
+		"1 message to 2 people":               c.text("en", "a.n", 1, "2"),
+		"1,001 messages to 1 person":          c.text("en", "a.n", "1,001", int64(1)),
+		"0 messages to {1} {1|person|people}": c.text("en", "a.n", 0),
+		"{1} of 1, {1}":                       c.text("en", "a.b", "{1}", 1),
+		"1 of 2, 1":                           c.text("en", "a.b", 1, 2),
+		"a.c":                                 c.text("en", "a.c"),
+		"a.b":                                 c.text("fr", "a.b"),
 	} {
 		if got != outcome {
 			t.Errorf("%q, want %q", got, outcome)

@@ -127,7 +127,8 @@
     let worker;
     try { worker = new SharedWorker(script, { name: "sendgate" }); } catch { return; }
     const say = () => worker.port.postMessage({ want: [...new Set([...sources].map((s) => s.url))] });
-    const drop = (s) => { s.close(); if (s.onerror) s.onerror(new Event("error")); };
+    // htmx asks for another source then; it is given no error, which it would write to the console.
+    const drop = (s) => { s.close(); if (s.onerror) s.onerror(); };
     // What htmx takes for an EventSource.
     class Shared extends EventTarget {
       constructor(url) { super(); this.url = url; this.readyState = EventSource.CONNECTING; sources.add(this); say(); }
