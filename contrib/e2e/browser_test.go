@@ -199,7 +199,7 @@ func (p *tab) await(t *testing.T, what, expression string) {
 		}
 	}()
 	eventually(t, what, func() bool {
-		ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+		ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
 		defer cancel()
 		yes, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
 		return err == nil && yes // between two pages there is nothing to ask
@@ -220,7 +220,7 @@ func (p *tab) awaitText(t *testing.T, text string) {
 
 // text is what the page says now, for logs.
 func (p *tab) text() string {
-	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
 	defer cancel()
 	text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("location.href + '\\n' + document.body.innerText"))
 	return text

@@ -36,8 +36,8 @@
 // pages are written there, which takes minutes.
 //
 // With SENDGATE_LONG=1 the Debian package is built and installed in a private Debian, which debootstrap fetches
-// from SENDGATE_MIRROR or Debian's own mirror, and everything is done there that the README says: set up, send,
-// hold, recall, upgrade, undo, remove.
+// from SENDGATE_MIRROR or Debian's own mirror (bookworm, or what SENDGATE_DEBIAN names), and everything is done there
+// that the README says: set up, send, hold, recall, upgrade, undo, remove.
 //
 // # Failure
 //

@@ -258,7 +258,7 @@ func (g *gateway) awaitState(t *testing.T, id, state string) detail {
 // heldAs finds the id in the answer to held mail, "250 2.0.0 Held as <id>, recall until 10:31:05".
 func heldAs(t *testing.T, transcript string) string {
 	t.Helper()
-	m := regexp.MustCompile(`Held as ([0-9A-Z]{26}), recall until [0-9:]{8}`).FindStringSubmatch(transcript)
+	m := regexp.MustCompile(`Held as ([0-9A-Z]{26}), recall until (?:[0-9-]{10} )?[0-9:]{8}`).FindStringSubmatch(transcript)
 	if m == nil {
 		t.Fatalf("the message was not held:\n%s", transcript)
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,7 +30,7 @@ type debian struct {
 	inside string // the process id of its first process
 }
 
-// newDebian fetches Debian 12 with a stock Postfix for corp.test, and starts nothing.
+// newDebian fetches Debian 12, or what SENDGATE_DEBIAN names, with a stock Postfix for corp.test, and starts nothing.
 func newDebian(t *testing.T) *debian {
 	t.Helper()
 	dir := directory(t)
@@ -38,7 +39,7 @@ func newDebian(t *testing.T) *debian {
 	if from == "" {
 		from = mirror
 	}
-	long(t, "/usr/sbin/debootstrap", "--variant=minbase", "bookworm", d.root, from)
+	long(t, "/usr/sbin/debootstrap", "--variant=minbase", cmp.Or(os.Getenv("SENDGATE_DEBIAN"), "bookworm"), d.root, from)
 	write(t, "#!/bin/sh\nexit 101\n", d.root, "usr/sbin/policy-rc.d")
 	if err := os.Chmod(filepath.Join(d.root, "usr/sbin/policy-rc.d"), 0o755); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // limited is a sendgate with limits, as a relay or as Postfix's milter, with everything around it.
@@ -33,8 +32,8 @@ const limitRules = `internal: ["@corp.test"]
 trial: 0s
 limits:
   - {name: window, match: {senders: [alice@corp.test, bob@corp.test]}, unit: messages, limit: 2, per: 1m}
-  - {name: many, match: {senders: [carol@corp.test]}, unit: recipients, limit: 3, per: message, action: approval, approval_expires: 1m}
-  - {name: pace, match: {senders: [dave@corp.test]}, unit: messages, limit: 10, per: 1m, action: pace}
+  - {name: many, match: {senders: [carol@corp.test]}, unit: recipients, limit: 3, per: message, action: approval, approval_expires: 90s}
+  - {name: pace, match: {senders: [dave@corp.test]}, unit: messages, limit: 4, per: 1m, action: pace}
   - {name: huge, match: {senders: [erin@corp.test]}, unit: recipients, limit: 8, per: message, action: reject}
   - {name: server, match: {senders: [frank@corp.test]}, unit: recipients, limit: 100, per: message, warn: 0, action: reject}
   - {name: day, unit: recipients, limit: 1000, per: day}
@@ -220,4 +219,4 @@ func (l *limited) awaitNotice(t *testing.T, user, words string) (found notice) {
 }
 
 // soon is when a test has waited too long for what comes at a time.
-const soon = 20 * time.Second
+const soon = patience

@@ -184,7 +184,7 @@ func (l *limited) refusesMany(t *testing.T) {
 }
 
 func (l *limited) paces(t *testing.T) {
-	const every = 6 * time.Second
+	const every = 15 * time.Second // two are taken meanwhile
 	l.passes(t, letter("pace0"), "dave@corp.test", "someone@world.test")
 	for i := 1; i < 3; i++ {
 		l.take(t, letter(fmt.Sprint("pace", i)), "dave@corp.test", "someone@world.test")

@@ -65,7 +65,7 @@ func answers(address, greeting string) bool {
 		return false
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	b := make([]byte, len(greeting))
 	_, err = conn.Read(b)
 	return err == nil && string(b) == greeting

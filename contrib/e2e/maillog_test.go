@@ -74,7 +74,7 @@ func TestMailLog(t *testing.T) {
 		over()
 		l.complete(t, func(line string) bool { // the place is kept every five seconds
 			at, err := time.Parse("2006-01-02T15:04:05.000000Z07:00", strings.Fields(line)[0])
-			return err == nil && at.After(l.killed.Add(-15*time.Second)) && at.Before(l.killed.Add(time.Second))
+			return err == nil && at.After(l.killed.Add(-30*time.Second)) && at.Before(l.killed.Add(5*time.Second))
 		})
 	})
 

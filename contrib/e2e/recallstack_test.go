@@ -36,7 +36,7 @@ func domainOf(front, backend, kind string) string {
 
 // recallWindow is for how long administrators take back in these tests what is late or down; everything else has an
 // hour.
-const recallWindow = 20 * time.Second
+const recallWindow = 45 * time.Second
 
 // startRecalling runs everything but the mail server until the test ends.
 func startRecalling(t *testing.T, front string, boxes *recallBoxes, aliases string) *recalling {

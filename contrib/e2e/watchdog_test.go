@@ -38,10 +38,13 @@ func TestTheWatchdogOfSystemd(t *testing.T) {
 		}
 	}()
 	// No socket can be made either, and systemd hears nothing: it would restart the service after WatchdogSec.
-	eventually(t, "systemd hears nothing", func() bool { return socket.hear(t) == "" })
-	if text := socket.hear(t); text != "" {
-		t.Errorf("systemd hears %q while no connection is taken", text)
-	}
+	quiet := 0
+	eventually(t, "systemd hears nothing twice in turn", func() bool {
+		if quiet++; socket.hear(t) != "" {
+			quiet = 0
+		}
+		return quiet == 2
+	})
 	descriptors(t, pid, few)
 	socket.hears(t, "WATCHDOG=1")
 	close(over)

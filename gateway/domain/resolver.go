@@ -36,6 +36,8 @@ type Resolver struct {
 	flying  sync.WaitGroup
 	running chan struct{}
 
+	verifyFor time.Duration // bounds what a suggestion may cost
+
 	mu      sync.Mutex
 	cache   *cache
 	flights map[string]*flight
@@ -62,6 +64,7 @@ func newResolver(config Config, file string, history func() iter.Seq[string], no
 	r := &Resolver{
 		config: config, skip: newSkipList(config.Skip), history: history, now: now, log: log,
 		running: make(chan struct{}, atOnce), cache: newCache(config.CacheEntries), flights: map[string]*flight{},
+		verifyFor: verifyFor,
 	}
 	r.base, r.end = context.WithCancel(context.Background())
 	r.metrics = newMetrics(r.entries)

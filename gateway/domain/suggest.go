@@ -38,8 +38,8 @@ const (
 	maxCompared   = 64     // octets of a name
 	maxHistory    = 20_000 // domains
 	maxCandidates = 3
-	verifyFor     = 500 * time.Millisecond
-	longName      = 9 // from here on two slips are forgiven
+	verifyFor     = 500 * time.Millisecond // as New sets it
+	longName      = 9                      // from here on two slips are forgiven
 )
 
 // A candidate is a domain that may have been meant.
@@ -177,7 +177,7 @@ func likely(typed, name string) bool {
 // suggest gives the nearest domain that takes mail; one that is known to have done so also when that
 // cannot be asked now.
 func (r *Resolver) suggest(ctx context.Context, domain string) string {
-	ctx, cancel := context.WithTimeout(ctx, verifyFor)
+	ctx, cancel := context.WithTimeout(ctx, r.verifyFor)
 	defer cancel()
 	for _, c := range candidates(domain, r.history()) {
 		switch r.verify(ctx, c.domain) {

@@ -125,7 +125,14 @@ func TestReleaseAgainstCancel(t *testing.T) {
 	removed := make([]atomic.Bool, messages)
 	var acting sync.WaitGroup
 	slots := make(chan struct{}, 20)
+	var late atomic.Int64 // when a cancel and a delivery meet, on a machine as fast as this one
+	var won, lost atomic.Int64
+	begun, sent := time.Now(), messages
 	for i := range ids {
+		if time.Since(begun) > time.Minute && won.Load() > 0 && lost.Load() > 0 { // it is a slow one
+			sent = i
+			break
+		}
 		slots <- struct{}{}
 		acting.Go(func() {
 			defer func() { <-slots }()
@@ -139,7 +146,7 @@ func TestReleaseAgainstCancel(t *testing.T) {
 					}
 				})
 			} else {
-				<-time.After(time.Until(until) + time.Duration(rand.IntN(20)-5)*time.Millisecond)
+				<-time.After(time.Until(until) - 5*time.Millisecond + time.Duration(rand.Int64N(2*late.Load()+1)))
 			}
 			_, codes, err := s.Cancel(t.Context(), ids[i], nil, "race", "sender")
 			if err != nil && !errors.Is(err, ErrInFlight) {
@@ -147,11 +154,18 @@ func TestReleaseAgainstCancel(t *testing.T) {
 				return
 			}
 			removed[i].Store(codes[0].Code == RemovedFromHold || codes[0].Code == RemovedFromQueue)
+			if d := late.Load(); removed[i].Load() {
+				late.Store(d*11/10 + int64(time.Millisecond))
+				won.Add(1)
+			} else {
+				late.Store(d * 10 / 11)
+				lost.Add(1)
+			}
 		})
 	}
 	acting.Wait()
 	canceled := 0
-	for i, id := range ids {
+	for i, id := range ids[:sent] {
 		m := await(t, st, id, func(m *store.Message) bool { return m.Due.IsZero() })
 		sender.mu.Lock()
 		delivered := len(sender.times[id])
@@ -165,10 +179,10 @@ func TestReleaseAgainstCancel(t *testing.T) {
 			t.Fatalf("%s: removed %v, states %v, delivered %d times", id, removed[i].Load(), m.States, delivered)
 		}
 	}
-	if canceled == 0 || canceled == messages {
-		t.Errorf("%d of %d canceled: there was no race", canceled, messages)
+	if canceled == 0 || canceled == sent {
+		t.Errorf("%d of %d canceled: there was no race", canceled, sent)
 	}
-	t.Logf("%d of %d canceled", canceled, messages)
+	t.Logf("%d of %d canceled", canceled, sent)
 }
 
 // await waits for a condition on a message, following the journal.

@@ -9,10 +9,10 @@ package machinetest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -78,13 +78,19 @@ func Write(t testing.TB, text string, path ...string) (name string) {
 	return name
 }
 
+// given counts the ports that this process has tried. It gives none twice: what a test has not listened on yet, or is
+// about to listen on again, must not become another's.
+var given atomic.Uint32
+
 // Addresses finds free ports, all different.
 func Addresses(t testing.TB, n int) (all []string) {
 	t.Helper()
 	for tries := 0; len(all) < n; tries++ {
 		// Below the range from which the kernel serves everybody who asks for port 0 (ip(7)): it would
-		// give the port away again before the program that it is for has started.
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		// give the port away again before the program that it is for has started. Processes that run at
+		// the same time begin far from each other.
+		port := 10_000 + (uint32(os.Getpid())*611+given.Add(1))%20_000
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil && tries < 100 {
 			continue
 		}

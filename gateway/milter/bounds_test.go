@@ -302,7 +302,7 @@ func TestListenAllOrNone(t *testing.T) {
 	if err := l.milter.Listen(); err == nil || !strings.Contains(err.Error(), "listen for Postfix on "+taken.Addr().String()) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := net.Dial("unix", socket); err == nil || len(l.milter.Addrs()) != 0 {
+	if _, err := net.Dial("unix", socket); err == nil || len(l.milter.sockets) != 0 {
 		t.Error("the socket is still open")
 	}
 }

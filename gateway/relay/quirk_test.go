@@ -79,8 +79,9 @@ func (q *quirky) next(t *testing.T) string {
 }
 
 func TestQuirkTimeoutInData(t *testing.T) {
+	t.Parallel()
 	q := &quirky{}
-	c := bare(t, q, func(s *smtp.Server) { s.ReadTimeout = 200 * time.Millisecond })
+	c := bare(t, q, func(s *smtp.Server) { s.ReadTimeout = 4 * time.Second })
 	c.mail("a@corp.example", "b@remote.example")
 	q.next(t)
 	q.next(t)

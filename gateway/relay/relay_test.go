@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -72,12 +73,12 @@ func TestReloadIsSeenByNewSessions(t *testing.T) {
 	l.hello().say("MAIL FROM:<a@corp.example>", "550 5.7.1 Relay access denied: authenticate first")
 }
 
-func TestRunEndsWithItsContext(t *testing.T) {
+func TestServeEndsWithItsContext(t *testing.T) {
 	l := newLab(t, newBackend(t, nil))
 	r := New("gate.test", journal, l.settings, time.Now, nopLog)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.Run(ctx); err != nil {
+	if err := errors.Join(r.Listen(), r.Serve(ctx)); err != nil {
 		t.Error(err)
 	}
 }

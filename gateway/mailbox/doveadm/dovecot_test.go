@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -55,16 +54,14 @@ func startDovecot(t *testing.T, format string) *dovecot {
 		must(t, os.Mkdir(filepath.Join(d.dir, sub), 0o755))
 	}
 	must(t, os.Chown(filepath.Join(d.dir, "mail"), 65534, 65534))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	must(t, l.Close())
+	port := machinetest.Port(machinetest.Addresses(t, 1)[0])
 	must(t, os.WriteFile(filepath.Join(d.dir, "users"), []byte(user+":{PLAIN}pw::::::\nc@corp.example:{PLAIN}pw::::::\n"), 0o644))
 	must(t, os.WriteFile(filepath.Join(d.dir, "key"), []byte("doveadm-key\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(d.dir, "password"), []byte("doveadm-password\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(d.dir, "dovecot.conf"), []byte(d.config(format, port)), 0o644))
 	d.url = "http://127.0.0.1:" + port + "/doveadm/v1"
 	d.run(t)
+	var err error
 	d.test, err = newClient(mailbox.Doveadm{URL: d.url, APIKeyFile: filepath.Join(d.dir, "key"), Connections: 2}, nil)
 	must(t, err)
 	t.Cleanup(d.test.http.CloseIdleConnections)
@@ -87,7 +84,7 @@ func (d *dovecot) run(t *testing.T) {
 			t.Logf("Dovecot:\n%s%s", output.Bytes(), log[max(0, len(log)-8000):])
 		}
 	})
-	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
 		if response, err := http.Get(d.url); err == nil {
 			response.Body.Close()
 			return

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/sendgate/sendgate/gateway/machinetest"
 )
 
 func file(t testing.TB, text string) string {
@@ -20,12 +22,7 @@ func file(t testing.TB, text string) string {
 // closedPort is an address where nobody listens.
 func closedPort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return machinetest.Addresses(t, 1)[0]
 }
 
 // serve runs a server on loopback until the test ends, and then ends its connections.

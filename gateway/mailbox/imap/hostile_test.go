@@ -59,6 +59,7 @@ func TestWhatCountsIsSaidAfterTheLogin(t *testing.T) {
 	s := script{"CAPABILITY": "* CAPABILITY IMAP4rev1\r\n<tag> OK\r\n"}
 	address, secret := s.serve(t), file(t, "x")
 	var group errgroup.Group
+	group.SetLimit(32) // all at a time would try the patience of a slow machine
 	for range 1000 {
 		b := backend(t, configured(address, secret))
 		group.Go(func() error {

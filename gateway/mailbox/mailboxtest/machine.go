@@ -72,7 +72,7 @@ func answers(address string) bool {
 		return false
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Second))
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	line := make([]byte, 4)
 	_, err = c.Read(line)
 	return err == nil && bytes.Equal(line, []byte("* OK"))

@@ -348,7 +348,11 @@ func TestSilentServerTimesOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := play(t, script)
 			config := testConfig(p.address())
-			config.Timeouts.Greeting, config.Timeouts.Command = 50*time.Millisecond, 50*time.Millisecond
+			if name == "greeting" {
+				config.Timeouts.Greeting = 50 * time.Millisecond
+			} else { // the greeting may take its time
+				config.Timeouts.Command = 50 * time.Millisecond
+			}
 			_, err := newUpstream(t, config).Probe(t.Context(), Client{})
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("got %v", err)
@@ -358,11 +362,9 @@ func TestSilentServerTimesOut(t *testing.T) {
 }
 
 func TestCancelEndsDialing(t *testing.T) {
-	p := play(t, "END")
+	p := play(t, "NOW\nEND")
 	u := newUpstream(t, testConfig(p.address()))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := u.Probe(ctx, Client{}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := u.Probe(p.context(), Client{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	if u.servers[0].away(time.Now()) {

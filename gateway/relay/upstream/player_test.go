@@ -30,6 +30,7 @@ import (
 //	C: text      expected, a line; the next S must not come before the client has nothing more to say
 //	B: text      expected, the body up to the final dot, \n in it for CRLF
 //	TLS          handshake as a server
+//	NOW          the player's context is at its deadline
 //	END          expected, the client closes without another word
 //	CLOSE, RESET the server closes
 type player struct {
@@ -38,6 +39,26 @@ type player struct {
 	scripts  []string
 	tls      *tls.Config
 	done     sync.WaitGroup
+	now      chan struct{}
+}
+
+// context is one whose deadline is at the step NOW.
+func (p *player) context() context.Context { return expiring{context.Background(), p.now} }
+
+type expiring struct {
+	context.Context
+	now chan struct{}
+}
+
+func (e expiring) Done() <-chan struct{} { return e.now }
+
+func (e expiring) Err() error {
+	select {
+	case <-e.now:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 const (
@@ -59,7 +80,7 @@ func playTLS(t *testing.T, settings *tls.Config, scripts ...string) *player {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &player{t: t, listener: l, scripts: scripts, tls: settings}
+	p := &player{t: t, listener: l, scripts: scripts, tls: settings, now: make(chan struct{})}
 	p.done.Go(p.run)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -75,7 +96,7 @@ func (p *player) address() string { return p.listener.Addr().String() }
 
 func (p *player) run() {
 	for i, script := range p.scripts {
-		if err := p.listener.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := p.listener.(*net.TCPListener).SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			return
 		}
 		conn, err := p.listener.Accept()
@@ -89,7 +110,7 @@ func (p *player) run() {
 
 func (p *player) dialogue(n int, conn net.Conn, script string) {
 	defer func() { conn.Close() }()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	r := bufio.NewReaderSize(conn, 1<<16)
 	for line := range strings.SplitSeq(strings.TrimSuffix(script, "\n"), "\n") {
 		verb, text, _ := strings.Cut(line, ": ")
@@ -121,6 +142,8 @@ func (p *player) dialogue(n int, conn net.Conn, script string) {
 			}
 			conn = secure
 			r.Reset(secure)
+		case "NOW":
+			close(p.now)
 		case "END":
 			if rest, _ := io.ReadAll(r); len(rest) > 0 {
 				p.t.Errorf("connection %d: at its end the client sent %.200q", n, rest)
@@ -148,7 +171,7 @@ func readBody(r *bufio.Reader) string {
 	}
 }
 
-// testConfig has timeouts that a test can wait for.
+// testConfig has timeouts that a test can wait for, and none reaches on a busy machine.
 func testConfig(addresses ...string) Config {
 	c := DefaultConfig()
 	c.Name = "test"
@@ -156,7 +179,7 @@ func testConfig(addresses ...string) Config {
 	for i, a := range addresses {
 		c.Servers = append(c.Servers, Server{Address: a, Priority: i})
 	}
-	long := 8 * time.Second
+	long := 40 * time.Second
 	c.Timeouts = Timeouts{Connect: long, Greeting: long, Command: long, Data: long, Block: long, End: long}
 	return c
 }
@@ -207,7 +230,7 @@ func withBody(body string, to ...policy.Address) Delivery {
 
 func deliver(t *testing.T, u *Upstream, d Delivery) []Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
 	defer cancel()
 	return u.Deliver(ctx, d)
 }

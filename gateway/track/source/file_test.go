@@ -109,7 +109,7 @@ func TestFileThatIsBeingCompressedIsAwaited(t *testing.T) {
 			d.must(os.WriteFile(d.path+".1.gz", tt.half(whole), 0o600))
 			d.add(lines(3001, 3002))
 			s := d.made(cfg, log)
-			s.poll = 100 * time.Millisecond // it is given up after some pauses
+			s.poll = 500 * time.Millisecond // it is given up after some pauses
 			r := follow(t, s, cursor)
 			if m := logged.next(t).Message; m != "log cannot be read: trying again" {
 				t.Errorf("said %q", m)

@@ -86,7 +86,7 @@ func follow(t *testing.T, s Source, cursor string) *receiver {
 // until waits for a condition.
 func (r *receiver) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for {
 		r.mu.Lock()
 		held, changed := ok(), r.changed
@@ -124,7 +124,7 @@ func (r *receiver) stop(t *testing.T) string {
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("Follow: %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("Follow does not end")
 	}
 	return r.cursor
@@ -198,7 +198,7 @@ func (b logbook) next(t *testing.T) observer.LoggedEntry {
 	select {
 	case e := <-b:
 		return e
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("nothing was logged")
 		return observer.LoggedEntry{}
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sendgate/sendgate/gateway/machinetest"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 )
@@ -37,12 +38,7 @@ func newTestListener(t *testing.T, log *zap.Logger, addresses ...string) *listen
 // freePort is a port that nobody has, for both protocols most likely.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return machinetest.Addresses(t, 1)[0]
 }
 
 func dial(t *testing.T, network, addr string) net.Conn {

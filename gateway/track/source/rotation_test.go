@@ -211,6 +211,7 @@ func TestFileThatWasEmpty(t *testing.T) {
 			tt.down(d)
 			r := follow(t, d.source(StartEnd), cursor)
 			r.caught(t, 10)
+			r.stop(t) // looks that find nothing are batches too
 			r.got(t, want(0, 9))
 			if len(r.gaps) != tt.gaps {
 				t.Errorf("gaps %v, want %d", r.gaps, tt.gaps)
