@@ -79,29 +79,21 @@ func (p *tab) refused(t *testing.T, n int) {
 func (o *office) signsIn(t *testing.T, p *tab) {
 	p.open(t, "/messages?q=state%3Aheld")
 	p.awaitPath(t, "/sign-in")
-	if name := eval[string](t, p, "document.activeElement.name || ''"); name != "name" {
-		t.Errorf("the focus is at %q, not at the name", name)
-	}
+	p.await(t, "the focus is at the name", "document.activeElement.name === 'name'")
 	p.keys(t, administrator)
 	p.keys(t, kb.Tab)
 	p.keys(t, "wrong")
 	p.keys(t, kb.Enter)
 	p.await(t, "a wrong password is refused", "document.querySelector('[role=alert]')")
 	p.refused(t, 1)
-	if name := eval[string](t, p, "document.activeElement.name || ''"); name != "password" {
-		t.Errorf("after a wrong password the focus is at %q", name)
-	}
+	p.await(t, "after a wrong password the focus is at the password", "document.activeElement.name === 'password'")
 	p.keys(t, password)
 	p.keys(t, kb.Tab)
-	if tag := eval[string](t, p, "document.activeElement.tagName"); tag != "BUTTON" {
-		t.Errorf("after the password comes %s, not the button", tag)
-	}
+	p.await(t, "after the password comes the button", "document.activeElement.tagName === 'BUTTON'")
 	p.keys(t, kb.Enter)
 	p.awaitPath(t, "/messages")
 	p.keys(t, kb.Tab)
-	if to := eval[string](t, p, "document.activeElement.getAttribute('href') || ''"); to != "#main" {
-		t.Errorf("the first stop is %q, not the link to the content", to)
-	}
+	p.await(t, "the first stop is the link to the content", "document.activeElement.getAttribute('href') === '#main'")
 	p.keys(t, kb.Enter)
 	p.await(t, "the focus is at the content", "document.activeElement.id === 'main' || location.hash === '#main'")
 	p.open(t, "/messages")
