@@ -81,8 +81,9 @@ func (b *Backend) Find(ctx context.Context, user string, m *mailbox.Match) ([]ma
 		return nil, err
 	}
 	defer done()
-	results, err := b.client.do(ctx, user, fetch(candidates(m), "mailbox", "mailbox-guid", "uid", "flags", "date.received.unixtime",
-		"size.virtual", "modseq", "hdr"), status(inbox))
+	fields := []string{"mailbox", "mailbox-guid", "uid", "flags", "date.received.unixtime", "size.virtual", "modseq", "hdr"}
+	staging := append([]string{"mailbox", b.config.Staging}, candidates(m)...) // in case its namespace is not listed
+	results, err := b.client.do(ctx, user, fetch(candidates(m), fields...), status(inbox), fetch(staging, fields...))
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +92,12 @@ func (b *Backend) Find(ctx context.Context, user string, m *mailbox.Match) ([]ma
 			return nil, err
 		}
 	}
+	if err := results[2].ignoreMissing("fetch"); err != nil {
+		return nil, err
+	}
+	elsewhere := slices.DeleteFunc(results[0].rows, func(r row) bool { return string(r.Mailbox) == b.config.Staging })
 	var copies []mailbox.Copy
-	for _, r := range results[0].rows {
+	for _, r := range append(elsewhere, results[2].rows...) {
 		c, err := r.copy()
 		if err != nil {
 			return nil, err

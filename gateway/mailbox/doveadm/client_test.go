@@ -112,7 +112,7 @@ func TestRowsThatAreNotBelieved(t *testing.T) {
 				}
 			}
 			fields = append(fields, fmt.Sprintf("%q:%s", bad.field, bad.value))
-			b := serve(t, says(200, `[["doveadmResponse",[{`+strings.Join(fields, ",")+`}],"0"],["doveadmResponse",[],"1"]]`))
+			b := serve(t, says(200, `[["doveadmResponse",[{`+strings.Join(fields, ",")+`}],"0"],["doveadmResponse",[],"1"],["doveadmResponse",[],"2"]]`))
 			_, err := b.Find(t.Context(), user, message)
 			wantError(t, err, mailbox.ErrUnreachable)
 			if err != nil && !strings.Contains(err.Error(), bad.text) {

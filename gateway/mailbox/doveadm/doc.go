@@ -21,8 +21,11 @@
 // that was seen to change and is unread (one command that reads several counts once). If it is anything else, the
 // message is put back and counts as read.
 //
+// The staging folder is always named in queries: where it lies in a namespace that is not listed (see contrib/dovecot),
+// a search by GUID alone does not find it.
+//
 // Dovecot 2.3 starts a process for each request, unless it is told not to; with these lines it does five
-// times as many:
+// times as many (2.4 calls it restart_request_count, and unlimited):
 //
 //	service doveadm {
 //	  service_count = 0
@@ -50,7 +53,7 @@
 //
 // # Standards
 //
-// Dovecot's doveadm HTTP API, version 1, as spoken by 2.3; RFC 7162 3.1.2 (HIGHESTMODSEQ); RFC 6154 (special
+// Dovecot's doveadm HTTP API, version 1, as spoken by 2.3 and 2.4; RFC 7162 3.1.2 (HIGHESTMODSEQ); RFC 6154 (special
 // use).
 //
 // # Limits

@@ -24,6 +24,7 @@ const (
 	dovecotBin = "/usr/sbin/dovecot"
 	user       = "b@corp.example"
 	stagingBox = "sendgate-recalled"
+	hiddenBox  = "hidden/recalled"
 )
 
 // A dovecot is a private server with the doveadm API and nothing else. The user has a mailbox, and so has
@@ -43,8 +44,12 @@ func startDovecot(t *testing.T, format string) *dovecot {
 	if _, err := os.Stat(dovecotBin); err != nil || os.Getuid() != 0 {
 		machinetest.Lack(t, "needs root and %s", dovecotBin)
 	}
-	if version, _ := exec.Command(dovecotBin, "--version").Output(); !bytes.HasPrefix(version, []byte("2.3.")) {
-		machinetest.Lack(t, "the test writes the configuration of Dovecot 2.3, not of %s", version)
+	configuration := (*dovecot).config
+	switch version, _ := exec.Command(dovecotBin, "--version").Output(); {
+	case bytes.HasPrefix(version, []byte("2.4.")):
+		configuration = (*dovecot).config24
+	case !bytes.HasPrefix(version, []byte("2.3.")):
+		machinetest.Lack(t, "the tests write the configurations of Dovecot 2.3 and 2.4, not of %s", version)
 	}
 	d := &dovecot{dir: t.TempDir()}
 	for up := d.dir; strings.HasPrefix(up, os.TempDir()) && up != os.TempDir(); up = filepath.Dir(up) {
@@ -58,7 +63,7 @@ func startDovecot(t *testing.T, format string) *dovecot {
 	must(t, os.WriteFile(filepath.Join(d.dir, "users"), []byte(user+":{PLAIN}pw::::::\nc@corp.example:{PLAIN}pw::::::\n"), 0o644))
 	must(t, os.WriteFile(filepath.Join(d.dir, "key"), []byte("doveadm-key\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(d.dir, "password"), []byte("doveadm-password\n"), 0o600))
-	must(t, os.WriteFile(filepath.Join(d.dir, "dovecot.conf"), []byte(d.config(format, port)), 0o644))
+	must(t, os.WriteFile(filepath.Join(d.dir, "dovecot.conf"), []byte(configuration(d, format, port)), 0o644))
 	d.url = "http://127.0.0.1:" + port + "/doveadm/v1"
 	d.run(t)
 	var err error
@@ -95,6 +100,7 @@ func (d *dovecot) run(t *testing.T) {
 	}
 }
 
+// config is for Dovecot 2.3.
 func (d *dovecot) config(format, port string) string {
 	return fmt.Sprintf(`base_dir = %[1]s/run
 state_dir = %[1]s/run
@@ -124,6 +130,70 @@ namespace inbox {
     special_use = \Trash
   }
 }
+namespace hidden {
+  prefix = hidden/
+  separator = /
+  location = %[2]s:%[1]s/mail/%%n-hidden
+  hidden = yes
+  list = no
+  subscriptions = no
+}
+service doveadm {
+  inet_listener http {
+    port = %[3]s
+    ssl = no
+  }
+}
+service anvil {
+  chroot =
+}
+service stats {
+  chroot =
+}
+doveadm_api_key = doveadm-key
+doveadm_password = doveadm-password
+`, d.dir, format, port)
+}
+
+// config24 says the same as config in the language of Dovecot 2.4.
+func (d *dovecot) config24(format, port string) string {
+	return fmt.Sprintf(`dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+base_dir = %[1]s/run
+state_dir = %[1]s/run
+log_path = %[1]s/log
+protocols =
+listen = 127.0.0.1
+ssl = no
+mail_driver = %[2]s
+mail_home = %[1]s/mail/%%{user | username}
+mail_path = %[1]s/mail/%%{user | username}
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 1
+passdb passwd-file {
+  passwd_file_path = %[1]s/users
+}
+userdb passwd-file {
+  passwd_file_path = %[1]s/users
+}
+namespace inbox {
+  inbox = yes
+  mailbox Gesendet {
+    special_use = \Sent
+  }
+  mailbox Papierkorb {
+    special_use = \Trash
+  }
+}
+namespace hidden {
+  prefix = hidden/
+  separator = /
+  mail_path = %[1]s/mail/%%{user | username}-hidden
+  hidden = yes
+  list = no
+  subscriptions = no
+}
 service doveadm {
   inet_listener http {
     port = %[3]s
@@ -149,6 +219,12 @@ func (d *dovecot) backend(t testing.TB, proxy string) *Backend {
 		c.URL = proxy
 	}
 	return newBackend(t, c)
+}
+
+// stagingIn gives a backend another staging folder.
+func stagingIn(folder string, b *Backend) *Backend {
+	b.config.Staging = folder
+	return b
 }
 
 func newBackend(t testing.TB, doveadm mailbox.Doveadm) *Backend {
@@ -201,7 +277,7 @@ func (d *dovecot) deliver(t *testing.T, mails ...mail) {
 		must(t, os.Chtimes(path, m.date, m.date))
 	}
 	must(t, exec.Command("/bin/chown", "-R", "nobody", source).Run())
-	d.do(t, call{"import", map[string]any{"sourceLocation": "maildir:" + source + ":UTF-8", "destParentMailbox": "", "query": []string{"ALL"}}})
+	d.do(t, call{"import", map[string]any{"sourceLocation": "maildir:" + source, "destParentMailbox": "", "query": []string{"ALL"}}})
 	must(t, exec.Command("/bin/chown", "-R", "nobody:nogroup", filepath.Join(d.dir, "mail")).Run()) // import writes as root
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sendgate/sendgate/gateway/mailbox"
+	"github.com/sendgate/sendgate/policy"
 )
 
 // unread are the search terms for what [mailbox.ReadFlag] calls unread.
@@ -56,6 +57,20 @@ func authorTerm(from string) string {
 // one is the query for one message.
 func one(folderID string, uid uint32) []string {
 	return []string{"mailbox-guid", folderID, "uid", strconv.FormatUint(uint64(uid), 10)}
+}
+
+// inStaging is the query for one message in the staging folder. It names the folder, too: without a name a search
+// leaves out namespaces that are not listed.
+func inStaging(folder, folderID string, uid uint32) []string {
+	return append([]string{"mailbox", folder}, one(folderID, uid)...)
+}
+
+// lying is the query for what was taken, where it was put.
+func lying(t policy.MailCopy) []string {
+	if t.Mode == string(mailbox.Staging) {
+		return inStaging(t.Staged, t.StagedID, t.UID)
+	}
+	return one(t.StagedID, t.UID)
 }
 
 func fetch(query []string, fields ...string) call {

@@ -14,9 +14,10 @@ func (t *taking) finish(ctx context.Context, staged mailbox.Copy, guid text) (ma
 	t.taken = policy.MailCopy{Backend: t.backend.config.Name, User: t.user, Folder: t.home(), Flags: lasting(staged.Flags),
 		Internal: staged.Internal}
 	t.lies(mailbox.Staging, staged)
+	query := inStaging(staged.Folder, staged.FolderID, staged.UID)
 	switch t.options.Mode {
 	case mailbox.Expunge:
-		if err := t.expunge(ctx, staged.FolderID, staged.UID); err != nil {
+		if err := t.expunge(ctx, query); err != nil {
 			return "", err
 		}
 		t.lies(mailbox.Expunge, mailbox.Copy{})
@@ -29,7 +30,7 @@ func (t *taking) finish(ctx context.Context, staged mailbox.Copy, guid text) (ma
 			t.note("the user has no folder for deleted mail: the message stays in staging")
 			break
 		}
-		c, err := t.carry(ctx, one(staged.FolderID, staged.UID), guid, folder)
+		c, err := t.carry(ctx, query, guid, folder)
 		if err != nil {
 			return "", err
 		}
@@ -45,7 +46,7 @@ func (t *taking) lies(mode mailbox.Mode, c mailbox.Copy) {
 
 // back puts a staged copy back where it was.
 func (t *taking) back(ctx context.Context, staged mailbox.Copy, guid text) error {
-	_, err := t.carry(ctx, one(staged.FolderID, staged.UID), guid, t.home(), inbox)
+	_, err := t.carry(ctx, inStaging(staged.Folder, staged.FolderID, staged.UID), guid, t.home(), inbox)
 	return err
 }
 
@@ -86,8 +87,8 @@ func (s *session) carryTo(ctx context.Context, query []string, guid text, folder
 }
 
 // expunge removes a message for good and looks whether it is gone.
-func (s *session) expunge(ctx context.Context, folderID string, uid uint32) error {
-	results, err := s.do(ctx, call{"expunge", map[string]any{"query": one(folderID, uid)}}, fetch(one(folderID, uid), "uid"))
+func (s *session) expunge(ctx context.Context, query []string) error {
+	results, err := s.do(ctx, call{"expunge", map[string]any{"query": query}}, fetch(query, "uid"))
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (b *Backend) Restore(ctx context.Context, user string, t policy.MailCopy) e
 	if err != nil {
 		return err
 	}
-	c, err := s.carry(ctx, one(t.StagedID, t.UID), staged.GUID, t.Folder, inbox)
+	c, err := s.carry(ctx, lying(t), staged.GUID, t.Folder, inbox)
 	if err != nil || sameFlags(lasting(c.Flags), t.Flags) {
 		return err
 	}
@@ -128,7 +129,7 @@ func (b *Backend) Restore(ctx context.Context, user string, t policy.MailCopy) e
 
 // look finds a copy where it was put.
 func (s *session) look(ctx context.Context, t policy.MailCopy) (row, error) {
-	results, err := s.do(ctx, fetch(one(t.StagedID, t.UID), messageFields...))
+	results, err := s.do(ctx, fetch(lying(t), messageFields...))
 	if err != nil {
 		return row{}, err
 	}
@@ -154,5 +155,5 @@ func (b *Backend) Purge(ctx context.Context, user string, t policy.MailCopy) err
 	}
 	defer done()
 	s := &session{client: b.client, user: user}
-	return s.expunge(ctx, t.StagedID, t.UID)
+	return s.expunge(ctx, lying(t))
 }

@@ -95,7 +95,12 @@ func (t *taking) home() string {
 }
 
 // where is the query for the message as it was found.
-func (t *taking) where() []string { return one(t.found.FolderID, t.found.UID) }
+func (t *taking) where() []string {
+	if t.found.Staged {
+		return inStaging(t.found.Folder, t.found.FolderID, t.found.UID)
+	}
+	return one(t.found.FolderID, t.found.UID)
+}
 
 // stage moves the message to the staging folder. The results are the states of that folder and its own.
 func (t *taking) stage(ctx context.Context, before row, staging, folder result) (mailbox.Outcome, error) {

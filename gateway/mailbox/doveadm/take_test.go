@@ -147,15 +147,17 @@ func once(command string, act func()) func(string) {
 func TestReadInTheMomentOfTheMove(t *testing.T) {
 	inFormats(t, func(t *testing.T, d *dovecot) {
 		d.deliver(t, mail{"INBOX", raw(ourID, "<one@corp.example>"), "", arrived})
-		c := found(t, d.backend(t, ""))
 		all := map[string]any{"flag": []string{`\Seen`}, "query": []string{"mailbox", "INBOX"}}
-		b := d.backend(t, d.proxied(t, once("move", func() { d.do(t, call{"flagsAdd", all}, call{"flagsRemove", all}) })))
-		taken, err := b.Take(t.Context(), user, c, mailbox.Options{UnreadOnly: true})
-		must(t, err)
-		if taken.Outcome != mailbox.ReadMeanwhile || !strings.Contains(taken.Evidence, "cannot be excluded") {
-			t.Errorf("%+v", taken)
+		for _, staging := range []string{stagingBox, hiddenBox} {
+			c := found(t, d.backend(t, ""))
+			b := stagingIn(staging, d.backend(t, d.proxied(t, once("move", func() { d.do(t, call{"flagsAdd", all}, call{"flagsRemove", all}) }))))
+			taken, err := b.Take(t.Context(), user, c, mailbox.Options{UnreadOnly: true})
+			must(t, err)
+			if taken.Outcome != mailbox.ReadMeanwhile || !strings.Contains(taken.Evidence, "cannot be excluded") {
+				t.Errorf("%s: %+v", staging, taken)
+			}
+			wantWhere(t, d, line("INBOX", "", "<one@corp.example>"))
 		}
-		wantWhere(t, d, line("INBOX", "", "<one@corp.example>"))
 	})
 }
 

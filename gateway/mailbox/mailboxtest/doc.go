@@ -10,6 +10,6 @@
 //
 // # Limits
 //
-// The configurations are those of Dovecot 2.3 and Cyrus 3.6. Debian's cyrus-imapd cannot be installed
+// The configurations are those of Dovecot 2.3 and 2.4, and Cyrus 3.6. Debian's cyrus-imapd cannot be installed
 // beside dovecot-imapd: see [StartCyrus].
 package mailboxtest

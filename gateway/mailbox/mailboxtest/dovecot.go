@@ -32,8 +32,12 @@ const dovecotBin = "/usr/sbin/dovecot"
 func StartDovecot(t testing.TB) *Dovecot {
 	t.Helper()
 	machinetest.Need(t, dovecotBin, "/usr/lib/dovecot/imap")
-	if version, _ := exec.Command(dovecotBin, "--version").Output(); !strings.HasPrefix(string(version), "2.3.") {
-		machinetest.Lack(t, "the tests write the configuration of Dovecot 2.3, not of %s", version)
+	configuration := (*Dovecot).config
+	switch version, _ := exec.Command(dovecotBin, "--version").Output(); {
+	case strings.HasPrefix(string(version), "2.4."):
+		configuration = (*Dovecot).config24
+	case !strings.HasPrefix(string(version), "2.3."):
+		machinetest.Lack(t, "the tests write the configurations of Dovecot 2.3 and 2.4, not of %s", version)
 	}
 	dir, free := machinetest.Directory(t), machinetest.Addresses(t, 3)
 	d := &Dovecot{
@@ -50,7 +54,7 @@ func StartDovecot(t testing.TB) *Dovecot {
 	}
 	machinetest.Write(t, users.String(), dir, "users")
 	d.CA = certificate(t, dir)
-	spawn(t, dovecotBin, "-F", "-c", machinetest.Write(t, d.config(), dir, "dovecot.conf"))
+	spawn(t, dovecotBin, "-F", "-c", machinetest.Write(t, configuration(d), dir, "dovecot.conf"))
 	t.Cleanup(func() {
 		if t.Failed() {
 			log, _ := os.ReadFile(filepath.Join(dir, "dovecot.log"))
@@ -75,6 +79,12 @@ func (d *Dovecot) Owner(t testing.TB, user string) *Owner {
 	return NewOwner(t, client)
 }
 
+// api is the address of HTTP.
+func (d *Dovecot) api() string {
+	return strings.TrimSuffix(strings.TrimPrefix(d.HTTP, "http://"), "/doveadm/v1")
+}
+
+// config is for Dovecot 2.3.
 func (d *Dovecot) config() string {
 	return fmt.Sprintf(`base_dir = %[1]s/run
 state_dir = %[1]s/run
@@ -162,5 +172,5 @@ service doveadm {
   }
 }
 doveadm_api_key = doveadm-key
-`, d.dir, MasterPassword, Master, machinetest.Port(d.IMAP), machinetest.Port(d.TLS), machinetest.Port(strings.TrimSuffix(strings.TrimPrefix(d.HTTP, "http://"), "/doveadm/v1")))
+`, d.dir, MasterPassword, Master, machinetest.Port(d.IMAP), machinetest.Port(d.TLS), machinetest.Port(d.api()))
 }
