@@ -110,16 +110,26 @@ func TestFullDisk(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	push()
-	if err := s.Ready(); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "are kept in reserve: delete something there") {
-		t.Errorf("Ready: %v", err)
-	}
-	if w := s.NewBody(s.NewID()); true {
-		n, err := w.Write(make([]byte, 2*chunkSize))
-		if _, again := w.Write([]byte("x")); !errors.Is(err, ErrFull) || n != 0 || again != err {
-			t.Errorf("Write: %d, %v, then %v", n, err, again)
+	var ready, wrote error
+	for range 50 { // what the engine tidies up may leave room again for a moment
+		push()
+		ready = s.Ready()
+		w := s.NewBody(s.NewID())
+		var n int
+		n, wrote = w.Write(make([]byte, 2*chunkSize))
+		if _, again := w.Write([]byte("x")); wrote != nil && (n != 0 || again != wrote) {
+			t.Errorf("Write: %d, %v, then %v", n, wrote, again)
 		}
 		w.Discard()
+		if ready != nil && wrote != nil {
+			break
+		}
+	}
+	if !errors.Is(ready, ErrFull) || !strings.Contains(ready.Error(), "are kept in reserve: delete something there") {
+		t.Errorf("Ready: %v", ready)
+	}
+	if !errors.Is(wrote, ErrFull) {
+		t.Errorf("Write: %v", wrote)
 	}
 	sound := func() {
 		t.Helper()
