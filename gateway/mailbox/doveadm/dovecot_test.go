@@ -121,38 +121,11 @@ userdb {
   args = %[1]s/users
   override_fields = uid=nobody gid=nogroup home=%[1]s/mail/%%n
 }
-namespace inbox {
-  inbox = yes
-  mailbox Gesendet {
-    special_use = \Sent
-  }
-  mailbox Papierkorb {
-    special_use = \Trash
-  }
-}
-namespace hidden {
+`+folders+`namespace hidden {
   prefix = hidden/
   separator = /
   location = %[2]s:%[1]s/mail/%%n-hidden
-  hidden = yes
-  list = no
-  subscriptions = no
-}
-service doveadm {
-  inet_listener http {
-    port = %[3]s
-    ssl = no
-  }
-}
-service anvil {
-  chroot =
-}
-service stats {
-  chroot =
-}
-doveadm_api_key = doveadm-key
-doveadm_password = doveadm-password
-`, d.dir, format, port)
+`+listening, d.dir, format, port)
 }
 
 // config24 says the same as config in the language of Dovecot 2.4.
@@ -177,38 +150,11 @@ passdb passwd-file {
 userdb passwd-file {
   passwd_file_path = %[1]s/users
 }
-namespace inbox {
-  inbox = yes
-  mailbox Gesendet {
-    special_use = \Sent
-  }
-  mailbox Papierkorb {
-    special_use = \Trash
-  }
-}
-namespace hidden {
+`+folders+`namespace hidden {
   prefix = hidden/
   separator = /
   mail_path = %[1]s/mail/%%{user | username}-hidden
-  hidden = yes
-  list = no
-  subscriptions = no
-}
-service doveadm {
-  inet_listener http {
-    port = %[3]s
-    ssl = no
-  }
-}
-service anvil {
-  chroot =
-}
-service stats {
-  chroot =
-}
-doveadm_api_key = doveadm-key
-doveadm_password = doveadm-password
-`, d.dir, format, port)
+`+listening, d.dir, format, port)
 }
 
 // backend makes a backend for the server, or for a proxy before it when the URL is given.
@@ -349,3 +295,35 @@ func (d *dovecot) forward(t testing.TB, r *http.Request, command json.RawMessage
 	}
 	return replies[0]
 }
+
+// folders and listening stand in the configurations of both versions.
+const folders = `namespace inbox {
+  inbox = yes
+  mailbox Gesendet {
+    special_use = \Sent
+  }
+  mailbox Papierkorb {
+    special_use = \Trash
+  }
+}
+`
+
+const listening = `  hidden = yes
+  list = no
+  subscriptions = no
+}
+service doveadm {
+  inet_listener http {
+    port = %[3]s
+    ssl = no
+  }
+}
+service anvil {
+  chroot =
+}
+service stats {
+  chroot =
+}
+doveadm_api_key = doveadm-key
+doveadm_password = doveadm-password
+`

@@ -120,27 +120,7 @@ userdb {
   args = username_format=%%u %[1]s/users
   override_fields = home=%[1]s/mail/%%n
 }
-namespace inbox {
-  inbox = yes
-  separator = /
-  mailbox Sent {
-    special_use = \Sent
-    auto = create
-  }
-  mailbox Drafts {
-    special_use = \Drafts
-    auto = create
-  }
-  mailbox Junk {
-    special_use = \Junk
-    auto = create
-  }
-  mailbox Papierkorb {
-    special_use = \Trash
-    auto = create
-  }
-}
-namespace hidden {
+`+inboxNamespace+`namespace hidden {
   prefix = hidden/
   separator = /
   location = mdbox:%[1]s/mail/%%n-hidden

@@ -41,27 +41,7 @@ passdb passwd-file {
 userdb passwd-file {
   passwd_file_path = %[1]s/users
 }
-namespace inbox {
-  inbox = yes
-  separator = /
-  mailbox Sent {
-    special_use = \Sent
-    auto = create
-  }
-  mailbox Drafts {
-    special_use = \Drafts
-    auto = create
-  }
-  mailbox Junk {
-    special_use = \Junk
-    auto = create
-  }
-  mailbox Papierkorb {
-    special_use = \Trash
-    auto = create
-  }
-}
-namespace hidden {
+`+inboxNamespace+`namespace hidden {
   prefix = hidden/
   separator = /
   mail_path = %[1]s/mail/%%{user | username}-hidden
@@ -95,3 +75,26 @@ service doveadm {
 doveadm_api_key = doveadm-key
 `, d.dir, MasterPassword, Master, machinetest.Port(d.IMAP), machinetest.Port(d.TLS), machinetest.Port(d.api()))
 }
+
+// inboxNamespace stands in the configurations of both versions.
+const inboxNamespace = `namespace inbox {
+  inbox = yes
+  separator = /
+  mailbox Sent {
+    special_use = \Sent
+    auto = create
+  }
+  mailbox Drafts {
+    special_use = \Drafts
+    auto = create
+  }
+  mailbox Junk {
+    special_use = \Junk
+    auto = create
+  }
+  mailbox Papierkorb {
+    special_use = \Trash
+    auto = create
+  }
+}
+`
